@@ -1,0 +1,136 @@
+"""Facts: everything that goes into `decide`. Commands of people, outcomes of attempts, time, and what the engine saw.
+
+Time enters the domain only here: each fact carries `at`, milliseconds since the epoch, stamped once by whoever made it.
+`fact_id` identifies the fact for good: a fact that was decided before changes nothing the second time, and every event
+names the fact that caused it as its correlation id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from wfconsole.domain.plan import Json, Plan
+from wfconsole.domain.records import (
+    ENGINE,
+    Actor,
+    ArtifactRecord,
+    CommandRecord,
+    FailureCause,
+    OutcomeStatus,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What all facts carry."""
+
+    fact_id: str
+    at: int
+    actor: Actor = ENGINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspacePin:
+    """What the run's workspace was copied from. `commit` is None for a folder that is no git repository.
+
+    `tree` names the copied content in the run's trusted git folder; `source` is shown to people and never read again.
+    """
+
+    source: str
+    ref: str
+    commit: str | None
+    tree: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun(Fact):
+    """Create the run. Everything that it pins is in here; nothing outside is read again."""
+
+    run_id: str
+    workflow_id: str
+    trace_id: str
+    plan: Plan
+    inputs: dict[str, Json] = field(default_factory=dict)
+    project: str | None = None
+    trigger: Literal["manual", "intent", "retry"] = "manual"
+    intent_hash: str | None = None
+    trace_url: str | None = None
+    workspace: WorkspacePin | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeRun(Fact):
+    """An owner begins, or goes on, to drive the run."""
+
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRun(Fact):
+    """Start nothing more; the status changes when the last attempt has ended."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRun(Fact):
+    """Go on after a pause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRun(Fact):
+    """End the run. `force` also gives up what a graceful stop would wait for, the `finally` steps included."""
+
+    reason: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded(Fact):
+    """An attempt is over. A second report of the same attempt is a no-op.
+
+    `outputs` holds the outputs read from the result, files and stdout; those given by expressions are added by `decide`.
+    """
+
+    step_id: str
+    attempt: int
+    outcome: OutcomeStatus
+    cause: FailureCause | None = None
+    exit_code: int | None = None
+    commands: tuple[CommandRecord, ...] = ()
+    outputs: dict[str, Json] = field(default_factory=dict)
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    template: str | None = None
+    fingerprint: str | None = None
+    cost_usd: float | None = None
+    sandbox_ms: int = 0
+    output_bytes: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunClosed(Fact):
+    """What the run leaves as a whole has been collected: its diff, or the reason why there is none."""
+
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wakeup(Fact):
+    """Time has passed; `decide` looks at what is due at `at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFailed(Fact):
+    """A subscriber could not take an event. The run goes on."""
+
+    subscriber: str
+    error: str
+    failed_seq: int
+
+
+Command: TypeAlias = StartRun | PauseRun | ResumeRun | CancelRun
+AnyFact: TypeAlias = Command | TakeRun | AttemptEnded | RunClosed | Wakeup | ChannelFailed

@@ -1,0 +1,1 @@
+"""What decides, without doing: policies as pure functions."""

@@ -1,0 +1,386 @@
+"""Every port of the engine in one file: the store, the sandbox, workspaces, artifacts, expressions, the clock.
+
+Adapters live in the packages of their trade and are handed in by `main`; the engine and the steps see these protocols and
+the domain, nothing else. All times are milliseconds since the epoch, all sizes bytes, all paths absolute unless said.
+No port binds to an event loop before its first await.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from wfconsole.domain.events import Record
+from wfconsole.domain.facts import AnyFact, WorkspacePin
+from wfconsole.domain.plan import Json
+from wfconsole.domain.records import ArtifactKind, ArtifactRecord, FailureCause
+
+
+class WfconsoleError(Exception):
+    """Something outside the run went wrong: carries the failure code, a sentence and what to do."""
+
+    def __init__(self, code: str, message: str, hint: str = "", details: Mapping[str, Json] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.details: dict[str, Json] = dict(details or {})
+
+    @property
+    def cause(self) -> FailureCause:
+        return FailureCause(code=self.code, message=self.message, hint=self.hint, details=self.details)
+
+
+class StoreConflictError(WfconsoleError):
+    """The run's journal is not where the committer believed it to be; nothing was written. Reload and decide again."""
+
+
+class Clock(Protocol):
+    """Wall time in milliseconds. Never goes back within a run: the driver takes max(now, last `at`)."""
+
+    def now_ms(self) -> int: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------- store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One ruling to be written: append `records`, update the projections, mark `fact` as decided. All or nothing.
+
+    `expected_seq` is the last sequence number the committer has seen (0: the run must not exist yet).
+    """
+
+    run_id: str
+    expected_seq: int
+    records: tuple[Record, ...]
+    fact: AnyFact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One line of the run list, from the projections. `view` holds the same facts nested as in RunView, for queries."""
+
+    run_id: str
+    workflow_id: str
+    status: str
+    recipe: str
+    version: str
+    project: str | None
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    seq: int
+    view: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; None means any. `statuses` are the canonical status words. Newest first."""
+
+    statuses: tuple[str, ...] | None = None
+    recipe: str | None = None
+    project: str | None = None
+    since_ms: int | None = None
+    limit: int | None = None
+
+
+class Store(Protocol):
+    """The journal, the inbox, the projections and the intents of one state folder.
+
+    Safe to use from several event loops and threads of one process; commits of one run are ordered, commits of different
+    runs share transactions. Raises WfconsoleError with STORE_BUSY, STORE_CORRUPT, STORE_TOO_NEW or DISK_FULL.
+    """
+
+    async def load(self, run_id: str) -> Sequence[Record]:
+        """The run's whole journal in order; empty when there is no such run."""
+        ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Durable when it returns (WAL, synchronous FULL). Idempotent: the same records at the same place succeed.
+
+        Raises StoreConflictError when the journal has moved, or a constraint (one workflow_id per run, one claim per attempt)
+        says no; then nothing of this commit was written, and commits of other runs are not affected.
+        """
+        ...
+
+    async def post(self, run_id: str, fact: AnyFact) -> None:
+        """Put a command into the inbox for the run's owner. A fact_id that is already there changes nothing."""
+        ...
+
+    async def pending(self, run_id: str) -> Sequence[AnyFact]:
+        """Facts of the inbox that no commit has decided yet, oldest first."""
+        ...
+
+    def changes(self, run_id: str, after_seq: int) -> AsyncIterator[Sequence[Record]]:
+        """Records after `after_seq` as they are committed, by any process, in order, never twice; ends with the caller."""
+        ...
+
+    async def find_run(self, ref: str) -> str:
+        """The run id that `ref` names: an id, a unique first or last part, a workflow_id, or @latest. Raises NOT_FOUND."""
+        ...
+
+    async def run_of_workflow(self, workflow_id: str) -> str | None: ...
+
+    async def runs(self, where: RunFilter) -> Sequence[RunRow]: ...
+
+    async def save_intent(self, intent_id: str, canonical: bytes, at: int) -> None:
+        """Idempotent: `intent_id` is the sha256 of `canonical`."""
+        ...
+
+    async def load_intent(self, ref: str) -> tuple[str, bytes]:
+        """Full id and canonical JSON of the intent that `ref` (an id or its unique first part) names. Raises NOT_FOUND."""
+        ...
+
+    async def query(self, sql: str) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Column names and rows of a read-only statement; anything that writes is refused by the database."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Artifacts(Protocol):
+    """Content-addressed bytes on disk. Immutable; the same content is stored once. Safe across processes."""
+
+    async def put_file(self, path: Path) -> tuple[str, int]:
+        """Copy a host file in; sha256 in hex and length. The file is fully on disk when this returns."""
+        ...
+
+    async def put_bytes(self, data: bytes) -> tuple[str, int]: ...
+
+    def path(self, sha256: str) -> Path:
+        """Where the content lies; the file is read-only. FileNotFoundError when it is not stored."""
+        ...
+
+
+# -------------------------------------------------------------------------------------------------------------- sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A host folder or file as the sandbox sees it."""
+
+    source: Path
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxLimits:
+    """Ceilings of one container. `output_bytes` bounds stdout and stderr of all its commands together."""
+
+    memory_bytes: int = 2 * 1024**3
+    cpus: float = 2.0
+    pids: int = 512
+    tmp_bytes: int = 256 * 1024**2
+    home_bytes: int = 512 * 1024**2
+    file_bytes: int = 2 * 1024**3
+    output_bytes: int = 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """One attempt as the sandbox runs it: everything resolved, nothing to look up.
+
+    `in_dir` (mounted read-only: runner, argv, env, secrets, go) and `out_dir` (the sandbox's: started, logs, exit records) are
+    made by the sandbox. `workdir` is an absolute path inside the container. `scratch` is an empty host folder
+    mounted writable at /scratch, on disk, thrown away afterwards. `network` is none, bridge, or a tuple of host:port.
+    """
+
+    run_id: str
+    step_id: str
+    attempt: int
+    template: str
+    commands: tuple[tuple[str, ...], ...]
+    in_dir: Path
+    out_dir: Path
+    scratch: Path
+    halt_on_error: bool = True
+    workdir: str = "/workspace"
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | None = None
+    mounts: tuple[Mount, ...] = ()
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    network: str | tuple[str, ...] = "none"
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
+    timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandEnd:
+    """What the runner recorded of one command; stdout and stderr lie in `out_dir` as ``K.stdout`` and ``K.stderr``.
+
+    `exit_code` is the shell's number (128+n for signal n); None when the command was started and never ended.
+    `error` is COMMAND_NOT_FOUND or SPAWN_ERROR when it could not be started.
+    """
+
+    index: int
+    exit_code: int | None
+    started_at: int | None = None
+    finished_at: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxEnd:
+    """How a container ended, as evidence; `domain.policy.classify` turns it into an outcome.
+
+    `ended_by` says what we did to it: the deadline, the output limit, a stop that somebody asked for, or nothing.
+    `lost`: the engine or somebody else took the container away. `started`: the runner began its first command.
+    """
+
+    started: bool
+    exit_code: int | None
+    commands: tuple[CommandEnd, ...] = ()
+    oom_killed: bool = False
+    ended_by: Literal["timeout", "output_limit", "stop"] | None = None
+    lost: bool = False
+    error: str | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxHandle:
+    """A created container: `name` is derived from run, step and attempt, `image_id` is what it was created from."""
+
+    container_id: str
+    name: str
+    image_id: str
+    spec: SandboxSpec
+
+
+class Sandbox(Protocol):
+    """Containers of attempts. Verbs in the order of their use: prepare, go, wait, (stop), remove.
+
+    Every engine call has a deadline; starts, stops and removals pass a gate. Raises WfconsoleError with
+    SANDBOX_UNAVAILABLE, TEMPLATE_MISSING, or ENV_DRIFT. A failed command is never an exception.
+    """
+
+    async def prepare(self, spec: SandboxSpec) -> SandboxHandle:
+        """Create and start the container; its runner waits for `go` and has run nothing. Check the template first."""
+        ...
+
+    async def go(self, handle: SandboxHandle) -> bool:
+        """Let it begin, once and for good. False: somebody gave the attempt up before. The deadline counts from here."""
+        ...
+
+    async def wait(self, handle: SandboxHandle) -> SandboxEnd:
+        """Until the container is over; enforces the deadline and the output limit. Cancelling this stops nothing."""
+        ...
+
+    async def stop(self, handle: SandboxHandle, *, force: bool = False) -> None:
+        """TERM, then KILL after the grace; `force`: KILL. Idempotent, also before `go` (then nothing ever runs)."""
+        ...
+
+    async def remove(self, handle: SandboxHandle) -> None:
+        """Remove the container and `in_dir` and `scratch`; logs stay. Idempotent."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ----------------------------------------------------------------------------------------------------------- workspaces
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where one run keeps its files; pure path arithmetic. Everything a bundle needs lies under `bundle`."""
+
+    root: Path
+
+    @property
+    def workspace(self) -> Path:
+        return self.root / "workspace"
+
+    @property
+    def git(self) -> Path:
+        """The trusted git folder of the workspace, outside of it."""
+        return self.root / "workspace.git"
+
+    @property
+    def inputs(self) -> Path:
+        return self.root / "inputs"
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe"
+
+    @property
+    def bundle(self) -> Path:
+        return self.root / "bundle"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.bundle / "artifacts"
+
+    def attempt(self, step_id: str, attempt: int) -> Path:
+        """Temporary folder of an attempt: `in`, scratch."""
+        return self.root / "attempts" / step_id.replace("/", ".") / str(attempt)
+
+    def logs(self, step_id: str, attempt: int) -> Path:
+        """The attempt's `out` folder: its logs stay here for good."""
+        return self.bundle / "logs" / step_id.replace("/", ".") / str(attempt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceCopy:
+    """The copy that was made: its pin and what the operator should know (uncommitted changes, submodules, links out)."""
+
+    pin: WorkspacePin
+    warnings: tuple[str, ...] = ()
+
+
+class Workspaces(Protocol):
+    """Copies of the operator's repository. The original is only read; nothing in the copy is ever executed on the host."""
+
+    async def copy(self, source: Path, ref: str, folder: RunFolder) -> WorkspaceCopy:
+        """Copy `source` at `ref` into `folder.workspace`. Raises WfconsoleError WORKSPACE_INVALID with what to do."""
+        ...
+
+    async def diff(self, folder: RunFolder, pin: WorkspacePin) -> bytes | None:
+        """What the workspace has become against the pin, as `git apply --binary` takes it; None when nothing changed."""
+        ...
+
+
+# --------------------------------------------------------------------------------------------------------------- engine
+
+Evaluate = Callable[[str, Mapping[str, Json]], Json]
+"""``evaluate(source, scope)``: the value of a bare expression; deterministic and bounded; raises ExpressionError."""
+
+Subscriber = Callable[[str, Record], None]
+"""Called with run id and record after each commit; an exception becomes an `event_channel_failed` event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What the collector took from a finished attempt's workspace."""
+
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+class Collector(Protocol):
+    """Takes files out of a workspace that hostile code wrote: regular files beneath it, within limits, no links followed."""
+
+    async def collect(
+        self,
+        *,
+        folder: RunFolder,
+        step_id: str,
+        attempt: int,
+        patterns: Sequence[str],
+        kind: ArtifactKind = "file",
+        root: Path | None = None,
+    ) -> Collected:
+        """Store every regular file that matches beneath `root` (default: the workspace), laid out under ``artifacts / STEP``.
+
+        Refusals are sentences.
+        """
+        ...
+
+    async def read(self, *, root: Path, path: str, limit: int) -> bytes | None:
+        """A regular file beneath `root`, at most `limit` bytes; None when it is not there. Raises OUTPUT_INVALID else."""
+        ...
