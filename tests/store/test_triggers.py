@@ -1,0 +1,90 @@
+"""The database refuses by itself what the code would never do: each invariant is tried from outside, in plain SQL."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.store.samples import T0, Run, pause, whole_story
+from wfconsole.store import database
+from wfconsole.store.sqlite import SqliteStore
+from wfconsole.store.triggers import TRIGGERS
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    async def fill() -> None:
+        store = SqliteStore.open(tmp_path)
+        run = Run("run-1")
+        await store.commit(run.next(*whole_story("run-1")))
+        await store.commit(replace(run.next(), fact=pause("decided")))
+        await store.post("run-1", pause("waits"))
+        await store.save_intent("i" * 64, b"{}", T0)
+        await store.close()
+
+    asyncio.run(fill())
+    with closing(database.connect(tmp_path / database.NAME)) as connection:
+        yield connection
+
+
+COPY = "INSERT OR REPLACE INTO {0} SELECT * FROM {0} LIMIT 1"
+FORBIDDEN = {
+    "meta_once": COPY.format("meta"),
+    "meta_no_update": "UPDATE meta SET database_id = 'x'",
+    "meta_no_delete": "DELETE FROM meta",
+    "journal_next": COPY.format("journal"),
+    "journal_next gap": "INSERT INTO journal SELECT run_id, 1000, at, type, body, prev, hash FROM journal LIMIT 1",
+    "journal_chain": "INSERT INTO journal SELECT run_id, (SELECT max(seq) + 1 FROM journal), at, type, body, prev, hash "
+    "FROM journal LIMIT 1",
+    "journal_no_update": "UPDATE journal SET body = x'00' WHERE seq = 2",
+    "journal_no_delete": "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)",
+    "inbox_once": COPY.format("inbox"),
+    "inbox_once by fact": "INSERT OR REPLACE INTO inbox (run_id, fact_id, type, posted_at) "
+    "SELECT run_id, fact_id, type, posted_at FROM inbox LIMIT 1",
+    "inbox_no_update decided": "UPDATE inbox SET decided_seq = 1 WHERE decided_seq IS NOT NULL",
+    "inbox_no_update body": "UPDATE inbox SET body = x'00' WHERE decided_seq IS NULL",
+    "inbox_no_delete": "DELETE FROM inbox",
+    "intents_once": COPY.format("intents"),
+    "intents_no_update": "UPDATE intents SET body = x'00'",
+    "intents_no_delete": "DELETE FROM intents",
+    "runs_once": COPY.format("runs"),
+    "runs_once by workflow": "INSERT OR REPLACE INTO runs SELECT 'run-2', workflow_id, trace_id, status, recipe, version, "
+    "project, intent_hash, created_at, started_at, finished_at, seq, failure_code, steps_total, steps_succeeded, "
+    "steps_failed, steps_skipped, steps_cancelled, view FROM runs",
+    "runs_no_update": "UPDATE runs SET workflow_id = 'other'",
+    "steps_once": COPY.format("steps"),
+    "steps_no_update": "UPDATE steps SET status = 'running' WHERE step_id = 'a'",
+    "attempts_once": COPY.format("attempts"),
+    "attempts_no_update": "UPDATE attempts SET outcome = 'failed' WHERE step_id = 'a'",
+    "artifacts_once": COPY.format("artifacts"),
+    "artifacts_no_update": "UPDATE artifacts SET sha256 = NULL",
+    "content or none": "INSERT INTO artifacts (run_id, artifact_id, name, kind) VALUES ('run-1', 'x', 'x', 'file')",
+    "run exists": "INSERT INTO artifacts (run_id, artifact_id, name, kind) VALUES ('run-9', 'x', 'x', 'none')",
+    "step exists": "INSERT INTO attempts (run_id, step_id, n, claimed_at) VALUES ('run-1', 'zz', 1, 0)",
+    "run has steps": "DELETE FROM runs",
+}
+
+
+def test_every_trigger_is_tried() -> None:
+    assert set(TRIGGERS) <= {name.split()[0] for name in FORBIDDEN}
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_the_database_refuses(db: sqlite3.Connection, name: str) -> None:
+    table = name.split("_", maxsplit=1)[0]
+    with pytest.raises(sqlite3.IntegrityError) as caught:
+        db.execute(FORBIDDEN[name])
+    if name.split(maxsplit=1)[0] in TRIGGERS:
+        assert str(caught.value).startswith(f"{table}: ")
+
+
+def test_a_waiting_fact_can_be_marked_as_decided_once(db: sqlite3.Connection) -> None:
+    assert db.execute("UPDATE inbox SET decided_seq = 3 WHERE fact_id = 'waits'").rowcount == 1
+    with pytest.raises(sqlite3.IntegrityError):
+        db.execute("UPDATE inbox SET decided_seq = 4 WHERE fact_id = 'waits'")
