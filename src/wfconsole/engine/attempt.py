@@ -1,0 +1,48 @@
+"""Carrying out one claimed attempt: the only way a step is executed.
+
+Turns the effect and the plan into a job for the step kind. Refuses to know which kinds exist beyond asking `steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wfconsole.domain.effects import StartAttempt
+from wfconsole.domain.facts import AttemptEnded
+from wfconsole.domain.run import RunState
+from wfconsole.engine.local import Attempt, AttemptRunner
+from wfconsole.ports import RunFolder
+from wfconsole.steps.command import Job, StepPorts, run_command
+
+
+def attempt_runner(ports: StepPorts, folder: Callable[[str], RunFolder]) -> AttemptRunner:
+    """A function that carries attempts out with these ports; `folder` says where a run's files are."""
+
+    async def run(effect: StartAttempt, state: RunState, attempt: Attempt) -> AttemptEnded:
+        upstream = sorted(state.index.upstream(effect.step_id), key=state.index.order.__getitem__)
+        job = Job(
+            run_id=state.run_id,
+            plan=state.index.steps[effect.step_id],
+            attempt=effect.attempt,
+            resolved=effect.resolved,
+            folder=folder(state.run_id),
+            upstream=tuple(upstream),
+            output_bytes=state.plan.limits.output_bytes,
+        )
+        told = Stops(attempt)
+        return await run_command(job, ports, told.next_stop)
+
+    return run
+
+
+class Stops:
+    """The stops that are asked of one attempt, one after another: a graceful one may be followed by a forced one."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    async def next_stop(self) -> bool:
+        """Wait for the next stop; True for a forced one."""
+        await self._attempt.stop_requested.wait()
+        self._attempt.stop_requested.clear()
+        return self._attempt.force

@@ -1,0 +1,196 @@
+"""LocalDriver: the five verbs on asyncio and the store, for one run in this process.
+
+Owns the tasks of the run's attempts, the queue their outcomes arrive in, and the run's subscribers. The decision that would
+surprise: outcomes never pass through the inbox, because an outcome that is lost with the process is found again in the container;
+commands from other processes do, and are looked for whenever the database has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from wfconsole.domain.draft import Ruling
+from wfconsole.domain.effects import CloseRun, Effect, SealBundle, StartAttempt, StopAttempt
+from wfconsole.domain.events import EventChannelFailed, Record
+from wfconsole.domain.facts import AnyFact, AttemptEnded, ChannelFailed, RunClosed, Wakeup
+from wfconsole.domain.failures import cause
+from wfconsole.domain.run import RunState
+from wfconsole.engine.signals import Signals
+from wfconsole.ports import Clock, Commit, Evaluate, Store, Subscriber
+
+INBOX_POLL_S = 0.25
+"""How often the inbox is looked at when nothing else happens; the database is the truth, a wake-up is only a hint."""
+
+
+class Attempt:
+    """An attempt under way as its driver holds it: can be asked to stop at any time, also before its container exists."""
+
+    def __init__(self) -> None:
+        self.stop_requested = asyncio.Event()
+        self.force = False
+
+    def stop(self, *, force: bool) -> None:
+        self.force = self.force or force
+        self.stop_requested.set()
+
+
+AttemptRunner = Callable[[StartAttempt, RunState, Attempt], Awaitable[AttemptEnded]]
+Closer = Callable[[RunState], Awaitable[RunClosed]]
+Sealer = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPorts:
+    """What a LocalDriver needs: the store, a clock, and the three functions that carry out effects."""
+
+    store: Store
+    clock: Clock
+    evaluate: Evaluate
+    run_attempt: AttemptRunner
+    close_run: Closer
+    seal: Sealer
+    subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
+    signals: Signals = field(default_factory=Signals)
+
+
+class LocalDriver:
+    """Drives one run; make one for each. Not thread-safe except `deliver`."""
+
+    def __init__(self, run_id: str, ports: LocalPorts) -> None:
+        self._run_id = run_id
+        self._ports = ports
+        self._facts: asyncio.Queue[AnyFact | None] = asyncio.Queue()
+        self._attempts: dict[str, Attempt] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answers: dict[str, asyncio.Future[Ruling]] = {}
+        self._deaf: set[str] = set()
+        self._pending: list[AnyFact] = []
+        self._taken: set[str] = set()
+
+    @property
+    def evaluate(self) -> Evaluate:
+        return self._ports.evaluate
+
+    async def load(self, run_id: str) -> Sequence[Record]:
+        return await self._ports.store.load(run_id)
+
+    async def commit(self, run_id: str, seq: int, ruling: Ruling, fact: AnyFact) -> None:
+        if ruling.records:
+            await self._ports.store.commit(Commit(run_id=run_id, expected_seq=seq, records=ruling.records, fact=fact))
+        self._ports.signals.emit("committed", run_id)
+        for record in ruling.records:
+            self._publish(record)
+        answer = self._answers.pop(fact.fact_id, None)
+        if answer is not None and not answer.done():
+            answer.set_result(ruling)
+
+    async def start(self, effect: Effect, state: RunState) -> None:
+        match effect:
+            case StartAttempt():
+                attempt = self._attempts[f"{effect.step_id}#{effect.attempt}"] = Attempt()
+                self._spawn(self._run(effect, state, attempt))
+            case StopAttempt():
+                running = self._attempts.get(f"{effect.step_id}#{effect.attempt}")
+                if running is not None:
+                    running.stop(force=effect.force)
+            case CloseRun():
+                self._spawn(self._close(state))
+            case SealBundle():
+                await self._ports.seal(self._run_id)
+            case _:
+                assert_never(effect)
+
+    async def next_fact(self, run_id: str, wakeup: int | None) -> AnyFact | None:  # noqa: ARG002  # the port has it
+        while True:
+            if self._pending:
+                return self._pending.pop(0)
+            wait = INBOX_POLL_S
+            if wakeup is not None:
+                wait = min(wait, (wakeup - self._ports.clock.now_ms()) / 1000)
+                if wait <= 0:
+                    return Wakeup(fact_id=f"wakeup:{wakeup}", at=max(wakeup, self._ports.clock.now_ms()))
+            try:
+                return await asyncio.wait_for(self._facts.get(), wait)
+            except TimeoutError:
+                await self._look_into_inbox()
+
+    async def _look_into_inbox(self) -> None:
+        """Take what came in by other processes; each fact once, also one whose ruling is empty and commits nothing."""
+        for fact in await self._ports.store.pending(self._run_id):
+            if fact.fact_id not in self._taken:
+                self._taken.add(fact.fact_id)
+                self._pending.append(fact)
+
+    async def deliver(self, fact: AnyFact) -> Ruling:
+        """Hand a command to the loop and wait for what it decides. Must be called on the driver's event loop."""
+        answer: asyncio.Future[Ruling] = asyncio.get_running_loop().create_future()
+        self._answers[fact.fact_id] = answer
+        await self._facts.put(fact)
+        return await answer
+
+    def let_go(self) -> None:
+        """End the loop at its next turn; attempts under way are not stopped."""
+        self._facts.put_nowait(None)
+
+    async def close(self) -> None:
+        """Nothing of this driver goes on afterwards; containers do."""
+        for answer in self._answers.values():
+            answer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, effect: StartAttempt, state: RunState, attempt: Attempt) -> None:
+        name = f"{effect.step_id}#{effect.attempt}"
+        try:
+            ended = await self._ports.run_attempt(effect, state, attempt)
+        except Exception as error:  # noqa: BLE001 - an attempt always ends with an outcome, also when we have a bug
+            ended = AttemptEnded(
+                fact_id=f"{name}:ended",
+                at=self._ports.clock.now_ms(),
+                step_id=effect.step_id,
+                attempt=effect.attempt,
+                outcome="errored",
+                cause=cause("INTERNAL", f"{type(error).__name__}: {error}"),
+            )
+        del self._attempts[name]
+        self._ports.signals.emit("attempt_ended", name)
+        await self._facts.put(ended)
+
+    async def _close(self, state: RunState) -> None:
+        try:
+            closed = await self._ports.close_run(state)
+        except Exception as error:  # noqa: BLE001 - a run always ends, also when its diff cannot be taken
+            closed = RunClosed(
+                fact_id="run:closed", at=self._ports.clock.now_ms(), warnings=(f"{type(error).__name__}: {error}",)
+            )
+        await self._facts.put(closed)
+
+    def _publish(self, record: Record) -> None:
+        """Tell every subscriber; one that fails is reported once until it works again, and never stops the run."""
+        for name, subscriber in self._ports.subscribers.items():
+            try:
+                subscriber(self._run_id, record)
+            except Exception as error:  # noqa: BLE001 - whatever a subscriber raises is its failure, not the run's
+                if name in self._deaf or isinstance(record.event, EventChannelFailed):
+                    continue
+                self._deaf.add(name)
+                self._facts.put_nowait(
+                    ChannelFailed(
+                        fact_id=f"channel:{name}:{record.seq}",
+                        at=self._ports.clock.now_ms(),
+                        subscriber=name,
+                        error=f"{type(error).__name__}: {error}",
+                        failed_seq=record.seq,
+                    )
+                )
+            else:
+                self._deaf.discard(name)

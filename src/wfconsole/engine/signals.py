@@ -1,0 +1,27 @@
+"""Named points of the engine that tests can wait on. A no-op until somebody arms it; so no test has to sleep.
+
+The names are the points of a run at which a crash matters; `arm` returns what was emitted there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Listener = Callable[[str, str], None]
+"""Called with the point's name and its subject (a run id or ``STEP#N``)."""
+
+
+class Signals:
+    """A zero-cost tap: `emit` does nothing unless a listener is armed."""
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def arm(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def emit(self, point: str, subject: str) -> None:
+        for listener in self._listeners:
+            listener(point, subject)

@@ -1,0 +1,232 @@
+"""`run` and `shell` steps: one attempt in one sandbox, from the resolved commands to the outcome.
+
+Owns the order: prepare, go, wait, read what was left, remove. Refuses to know Docker. A command that fails is an outcome; so is a
+sandbox that cannot be had. Whatever the step left is collected also when it failed: that is when one wants to look at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wfconsole.domain.facts import AttemptEnded
+from wfconsole.domain.failures import cause
+from wfconsole.domain.plan import Json, StepPlan
+from wfconsole.domain.policy.classify import classify, warnings
+from wfconsole.domain.records import CommandRecord, FailureCause, OutcomeStatus, StreamRef
+from wfconsole.ports import (
+    Artifacts,
+    Clock,
+    Collector,
+    CommandEnd,
+    Mount,
+    RunFolder,
+    Sandbox,
+    SandboxEnd,
+    SandboxHandle,
+    SandboxLimits,
+    SandboxSpec,
+    WfconsoleError,
+)
+from wfconsole.steps.harvest import Harvest, harvest
+
+OUTPUT_FILE = "output.json"
+_OUTCOMES: dict[str, OutcomeStatus] = {
+    "POLICY_BLOCKED": "failed",
+    "OUTPUT_INVALID": "failed",
+    "SANDBOX_LOST": "abandoned",
+}
+"""What an error of the sandbox's own makes of the attempt; any other is `errored`. Lost: it began, and nothing of it is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPorts:
+    """What a step may use of the world."""
+
+    sandbox: Sandbox
+    artifacts: Artifacts
+    collector: Collector
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One claimed attempt of a `run` or `shell` step. `upstream` are steps whose artifacts it sees; `resolved` as recorded."""
+
+    run_id: str
+    plan: StepPlan
+    attempt: int
+    resolved: dict[str, Json]
+    folder: RunFolder
+    upstream: tuple[str, ...] = ()
+    output_bytes: int = 64 * 1024**2
+
+    @property
+    def name(self) -> str:
+        return f"{self.plan.step_id}#{self.attempt}"
+
+
+@dataclass(slots=True)
+class _Result:
+    """What is known at the end; becomes the fact."""
+
+    outcome: OutcomeStatus
+    cause: FailureCause | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+async def run_command(job: Job, ports: StepPorts, stopped: Callable[[], Awaitable[bool]]) -> AttemptEnded:
+    """Carry the attempt out. `stopped()` returns when a stop is asked for, with True for a forced one. Never raises."""
+    try:
+        result = await _in_sandbox(job, ports, stopped)
+    except WfconsoleError as error:
+        result = _Result(_OUTCOMES.get(error.code, "errored"), error.cause)
+    return AttemptEnded(
+        fact_id=f"{job.name}:ended",
+        at=ports.clock.now_ms(),
+        step_id=job.plan.step_id,
+        attempt=job.attempt,
+        outcome=result.outcome,
+        cause=result.cause,
+        template=job.plan.template,
+        **result.details,
+    )
+
+
+async def _in_sandbox(job: Job, ports: StepPorts, stopped: Callable[[], Awaitable[bool]]) -> _Result:
+    spec = await asyncio.to_thread(sandbox_spec, job)
+    handle = await ports.sandbox.prepare(spec)
+    stopper = asyncio.ensure_future(_stop_when_asked(ports.sandbox, handle, stopped))
+    try:
+        result = await _go_and_wait(job, ports, handle)
+    except Exception:
+        await ports.sandbox.remove(handle)
+        raise
+    finally:
+        stopper.cancel()
+    # Not in the `finally`: when this task is cancelled the container goes on, for the next owner to adopt.
+    await ports.sandbox.remove(handle)
+    return result
+
+
+async def _go_and_wait(job: Job, ports: StepPorts, handle: SandboxHandle) -> _Result:
+    if not await ports.sandbox.go(handle):
+        await ports.sandbox.stop(handle, force=True)
+        return _Result("cancelled", cause("STEP_FAILED", "stopped before it began", ""))
+    end = await ports.sandbox.wait(handle)
+    return await _read(job, ports, handle, end)
+
+
+async def _stop_when_asked(sandbox: Sandbox, handle: SandboxHandle, stopped: Callable[[], Awaitable[bool]]) -> None:
+    """A graceful stop may be followed by a forced one."""
+    while True:
+        force = await stopped()
+        await sandbox.stop(handle, force=force)
+        if force:
+            return
+
+
+def sandbox_spec(job: Job) -> SandboxSpec:
+    """The attempt as the sandbox runs it; makes the attempt's folders."""
+    folder, plan, resolved = job.folder, job.plan, job.resolved
+    attempt = folder.attempt(plan.step_id, job.attempt)
+    scratch = attempt / "scratch"
+    for path in (scratch, folder.logs(plan.step_id, job.attempt), folder.workspace):
+        path.mkdir(parents=True, exist_ok=True)
+    mounts = [Mount(source=folder.workspace, target="/workspace", read_only=plan.isolation == "read_only")]
+    mounts += [Mount(source=path, target=f"/inputs/{path.name}") for path in _children(folder.inputs)]
+    mounts += [Mount(source=folder.recipe, target="/recipe")] if folder.recipe.is_dir() else []
+    for step_id in job.upstream:
+        source = folder.artifacts / step_id
+        mounts += [Mount(source=source, target=f"/artifacts/{step_id}")] if source.is_dir() else []
+    workdir = resolved["workdir"]
+    return SandboxSpec(
+        run_id=job.run_id,
+        step_id=plan.step_id,
+        attempt=job.attempt,
+        template=plan.template,
+        commands=tuple(tuple(argv) for argv in resolved["commands"]),
+        in_dir=attempt / "in",
+        out_dir=folder.logs(plan.step_id, job.attempt),
+        scratch=scratch,
+        halt_on_error=plan.halt_on_error,
+        workdir="/workspace" if workdir in {"", "."} else f"/workspace/{workdir}",
+        env=_environment(job),
+        stdin=None if resolved.get("stdin") is None else resolved["stdin"].encode("utf-8", "surrogateescape"),
+        mounts=tuple(mounts),
+        network=resolved.get("network") or "none",
+        limits=SandboxLimits(output_bytes=job.output_bytes),
+        timeout_ms=plan.timeout_ms,
+    )
+
+
+def _children(folder: Any) -> list[Any]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _environment(job: Job) -> dict[str, str]:
+    return {
+        **job.resolved["env"],
+        "WFCONSOLE_RUN_ID": job.run_id,
+        "WFCONSOLE_STEP_ID": job.plan.step_id,
+        "WFCONSOLE_ATTEMPT": str(job.attempt),
+        "WFCONSOLE_IDEMPOTENCY_KEY": f"{job.run_id}:{job.plan.step_id}",
+        "WFCONSOLE_OUTPUT": f"/out/{OUTPUT_FILE}",
+        "WFCONSOLE_SCRATCH": "/scratch",
+    }
+
+
+async def _read(job: Job, ports: StepPorts, handle: SandboxHandle, end: SandboxEnd) -> _Result:
+    """Everything that the ended sandbox tells and left."""
+    outcome, why = classify(
+        end, timeout_ms=job.plan.timeout_ms, output_limit=job.output_bytes, commands=handle.spec.commands
+    )
+    records = tuple(_command_record(job, handle.spec, command) for command in end.commands)
+    found: Harvest = await harvest(
+        job.plan, job.attempt, job.folder, handle.spec, ports, succeeded=outcome == "succeeded"
+    )
+    if outcome == "succeeded" and found.problem is not None:
+        outcome, why = "failed", found.problem
+    started, finished = end.started_at, end.finished_at
+    return _Result(
+        outcome,
+        why,
+        {
+            "exit_code": end.exit_code,
+            "commands": records,
+            "outputs": found.outputs,
+            "artifacts": found.artifacts,
+            "fingerprint": handle.image_id,
+            "cost_usd": found.cost_usd,
+            "sandbox_ms": max(0, finished - started) if started is not None and finished is not None else 0,
+            "output_bytes": sum(ref.bytes for record in records for ref in (record.stdout, record.stderr) if ref),
+            "warnings": (*warnings(end), *found.warnings),
+        },
+    )
+
+
+def _command_record(job: Job, spec: SandboxSpec, command: CommandEnd) -> CommandRecord:
+    code = command.exit_code
+    return CommandRecord(
+        index=command.index,
+        argv=spec.commands[command.index],
+        cwd=spec.workdir,
+        exit_code=None if command.error else code,
+        signal=code - 128 if code is not None and 128 < code < 160 else None,
+        error=command.error,
+        started_at=command.started_at,
+        finished_at=command.finished_at,
+        stdout=_stream(job, spec, command.index, "stdout"),
+        stderr=_stream(job, spec, command.index, "stderr"),
+    )
+
+
+def _stream(job: Job, spec: SandboxSpec, index: int, name: str) -> StreamRef | None:
+    path = spec.out_dir / f"{index}.{name}"
+    try:
+        size = path.lstat().st_size
+    except FileNotFoundError:
+        return None
+    return StreamRef(path=str(path.relative_to(job.folder.root)), bytes=size)
