@@ -129,7 +129,9 @@ class FakeDoor:
         await self._sync(run_id)
         refused = next((record.event for record in records if isinstance(record.event, CommandRefused)), None)
         if refused is not None:
-            return Answer(records=tuple(records), refusal=Refusal(code=refused.code, reason=refused.reason, hint=refused.hint))
+            return Answer(
+                records=tuple(records), refusal=Refusal(code=refused.code, reason=refused.reason, hint=refused.hint)
+            )
         return Answer(records=tuple(records))
 
     async def watch(self, run_id: str, after_seq: int = 0) -> AsyncIterator[Sequence[Record]]:
@@ -148,5 +150,5 @@ class FakeDoor:
     async def export(self, run_id: str, target: Path) -> Mapping[str, Json]:
         if target.suffix != ".gz":
             raise WfconsoleError("INPUT_INVALID", f"{target} is no .tar.gz")
-        target.write_bytes(b"bundle")  # noqa: ASYNC240 - a fake
+        target.write_bytes(b"bundle")
         return {"run_id": run_id, "files": []}

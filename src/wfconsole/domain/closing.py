@@ -95,10 +95,13 @@ def failing_step(state: RunState) -> str | None:
 
 
 def run_again(state: RunState) -> str:
-    """The command line that starts the same recipe on the same inputs."""
+    """The command line that starts the same recipe on the same inputs; what is a default is left out."""
     origin = state.plan.recipe.origin
     parts = ["wfconsole", "run", origin.removeprefix("path:") if origin.startswith("path:") else state.plan.recipe.name]
+    defaults = {spec.name: spec.default for spec in state.plan.inputs if spec.has_default}
     for name, value in sorted(state.created.inputs.items()):
+        if name in defaults and defaults[name] == value:
+            continue
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if value is not None:
             parts += ["-i", f"{name}={text}"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Literal, TypeAlias, get_args
 
 from wfconsole.domain.facts import WorkspacePin
@@ -289,10 +288,15 @@ class Record:
     event: Event
 
 
-@cache
+_NAMES: dict[type, str] = {}
+
+
 def wire_name(cls: type) -> str:
     """The name of an event on the wire: ``StepBackingOff`` is ``step_backing_off``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+    name = _NAMES.get(cls)
+    if name is None:
+        name = _NAMES[cls] = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+    return name
 
 
 EVENT_TYPES: dict[str, type] = {wire_name(cls): cls for cls in get_args(Event)}

@@ -30,7 +30,7 @@ class StreamRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRecord:
-    """One executed command. `exit_code` is None when it was never started or was ended by `signal`.
+    """One executed command. `exit_code` is the shell's number (128+n for `signal` n), None when it was never started.
 
     Times are milliseconds since the epoch. `error` is a failure code (COMMAND_NOT_FOUND ...) when it could not be run.
     """

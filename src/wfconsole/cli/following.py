@@ -1,0 +1,198 @@
+"""Following a run to its end: records in, a display told about them, Ctrl-C turned into commands.
+
+Owns the order of things at the end: the run's last record is shown, then the driver has sealed the bundle, then the display
+says how it went. Refuses to know how a display looks. The decision that would surprise: when nobody reads our output any more
+the run we drive goes on to its end in silence, because a run outlives its terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wfconsole.cli import exit_codes
+from wfconsole.cli.session import Session
+from wfconsole.control.door import Door
+from wfconsole.domain.events import Record
+from wfconsole.domain.facts import CancelRun
+from wfconsole.ports import WfconsoleError
+from wfconsole.views.run_view import RunViewBuilder
+
+STOPPING = "stopping; press Ctrl-C again to stop at once"
+STOPPING_AT_ONCE = "stopping at once"
+
+
+class Display(Protocol):
+    """What a person or a program sees of a run. Called in this order: add and tick any number of times, note, end."""
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between ticks; None for a display that only changes with records."""
+        ...
+
+    def add(self, record: Record, view: RunViewBuilder) -> None: ...
+
+    def tick(self, view: RunViewBuilder) -> None:
+        """Show what was added; also called when only time has passed."""
+        ...
+
+    def note(self, text: str) -> None: ...
+
+    def end(self, view: RunViewBuilder) -> None: ...
+
+
+@dataclass(slots=True)
+class Follow:
+    """One run being followed. `drives`: this process owns the run, so Ctrl-C cancels it; else Ctrl-C only ends the watching."""
+
+    session: Session
+    door: Door
+    run_id: str
+    display: Display
+    drives: bool
+    until_waiting: bool = False
+    view: RunViewBuilder = field(default_factory=RunViewBuilder)
+    interrupts: int = 0
+    muted: bool = False
+    _inbox: asyncio.Queue[Sequence[Record] | BaseException | None] = field(default_factory=asyncio.Queue)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def to_end(self, seen: Sequence[Record] = ()) -> int:
+        """Follow until the run is over, or only a person can go on; the exit status. `seen` is the journal so far."""
+        with _signals(self._interrupt):
+            self._take(seen)
+            driver = asyncio.ensure_future(self._drive()) if self.drives and not self.view.is_over else None
+            try:
+                if not self.view.is_over:
+                    await self._loop()
+                if driver is not None and not self.view.is_over:
+                    driver.cancel()
+                if driver is not None:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await driver
+            finally:
+                tasks = [*self._tasks, *([driver] if driver else [])]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        self._show(self.display.end, self.view)
+        return exit_codes.of_run(self.view.document(), interrupted=self.interrupts > 0)
+
+    async def _loop(self) -> None:
+        self._spawn(self._pump(self.door.watch(self.run_id, self.view.seq)))
+        while not self._is_done():
+            try:
+                item = await asyncio.wait_for(self._inbox.get(), self.display.interval)
+            except TimeoutError:
+                self._show(self.display.tick, self.view)
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                return
+            self._take(item)
+
+    def _is_done(self) -> bool:
+        waits = self.until_waiting and self.view.status in {"awaiting_approval", "paused"}
+        left = self.interrupts > (2 if self.drives else 0)
+        return self.view.is_over or waits or left
+
+    def _take(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.view.add(record)
+            self._show(self.display.add, record, self.view)
+        if records:
+            self._show(self.display.tick, self.view)
+
+    def _show(self, what: Any, *arguments: Any) -> None:
+        if self.muted:
+            return
+        try:
+            what(*arguments)
+        except BrokenPipeError:
+            if not self.drives:
+                raise
+            self.muted = True
+
+    async def _drive(self) -> None:
+        """Own the run; when another process does already, go on watching."""
+        try:
+            await self.door.drive(self.run_id, until_waiting=self.until_waiting)
+        except Exception as error:  # noqa: BLE001 - told to the loop, which ends with it
+            if isinstance(error, WfconsoleError) and error.code == "OWNER_LOST":
+                self.drives = False
+                self._show(self.display.note, f"{error.message}; watching it")
+            else:
+                await self._inbox.put(error)
+
+    async def _pump(self, changes: AsyncIterator[Sequence[Record]]) -> None:
+        try:
+            async for records in changes:
+                await self._inbox.put(records)
+            await self._inbox.put(None)
+        except Exception as error:  # noqa: BLE001 - told to the loop, which ends with it
+            await self._inbox.put(error)
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _interrupt(self) -> None:
+        """Ctrl-C: once ends the run cleanly, twice at once, a third time leaves it to itself."""
+        self.interrupts += 1
+        if self.drives and self.interrupts <= 2 and not self.view.is_over:
+            force = self.interrupts == 2
+            self._show(self.display.note, STOPPING_AT_ONCE if force else STOPPING)
+            self._spawn(self._cancel(force=force))
+        else:
+            self._inbox.put_nowait(())  # only wakes the loop, which then sees that it is to end
+
+    async def _cancel(self, *, force: bool) -> None:
+        fact = CancelRun(
+            fact_id=f"cli:{uuid.uuid4().hex}",
+            at=self.session.wiring.now_ms(),
+            actor=self.session.wiring.actor(),
+            reason="interrupted at the terminal",
+            force=force,
+        )
+        try:
+            await self.door.send(self.run_id, fact)
+        except WfconsoleError as error:
+            self._show(self.display.note, f"the run could not be stopped: {error.code}: {error.message}")
+
+
+@contextlib.contextmanager
+def _signals(handler: Any) -> Iterator[None]:
+    """Ctrl-C and a polite kill go to `handler`; as before afterwards."""
+    loop = asyncio.get_running_loop()
+    taken: list[signal.Signals] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Only the main thread of the main interpreter may do this; elsewhere the caller's own handling stays.
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, handler)
+            taken.append(number)
+    try:
+        yield
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)
+
+
+def display_for(session: Session, *, as_json: bool, environ: Mapping[str, str]) -> Display:
+    """The display that suits the output: objects, a live view, or plain lines."""
+    from wfconsole.cli.plain import JsonDisplay, PlainDisplay
+
+    out = session.out
+    if as_json:
+        return JsonDisplay(out)
+    if out.is_terminal and environ.get("TERM", "") not in {"", "dumb"}:
+        from wfconsole.cli.live import LiveDisplay
+
+        return LiveDisplay(out, session.wiring.now_ms)
+    return PlainDisplay(out)

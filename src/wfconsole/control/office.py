@@ -1,0 +1,154 @@
+"""The door, open: `control.door.Door` over the ports that `main` hands in.
+
+Refuses to know the engine: driving comes in as an object. A command goes to the run's loop when this process drives
+it; otherwise, when nobody does, it is decided and recorded here; otherwise the inbox brings it to the owner, whose
+answer is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tarfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from wfconsole.control.door import Answer, Created, Prepared, RunRequest
+from wfconsole.control.export import write_export
+from wfconsole.control.starting import StartPorts, create, prepare
+from wfconsole.domain.decide import decide
+from wfconsole.domain.draft import Refusal, Ruling
+from wfconsole.domain.events import CommandRefused, Record, RunCancelled, RunFailed, RunSucceeded
+from wfconsole.domain.evolve import fold
+from wfconsole.domain.facts import AnyFact
+from wfconsole.domain.plan import Json
+from wfconsole.ports import Artifacts, Commit, Evaluate, RunFilter, RunFolder, RunRow, Store, WfconsoleError
+
+ANSWER_DEADLINE_S = 20.0
+_TERMINAL = (RunSucceeded, RunFailed, RunCancelled)
+
+
+class Driving(Protocol):
+    """Whoever drives runs in this process."""
+
+    async def drive(self, run_id: str, *, until_waiting: bool = False) -> Any: ...
+
+    async def deliver(self, run_id: str, fact: AnyFact) -> Ruling | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficePorts:
+    """What the door stands on. `acquire` takes a run's lock, or gives None when a living process drives the run."""
+
+    start: StartPorts
+    artifacts: Artifacts
+    driving: Driving
+    acquire: Callable[[str], Any]
+    evaluate_of: Callable[[str], Evaluate]
+    close: Callable[[], Awaitable[None]]
+
+
+class Office:
+    """One open state folder."""
+
+    def __init__(self, ports: OfficePorts) -> None:
+        self._ports = ports
+
+    @property
+    def store(self) -> Store:
+        return self._ports.start.store
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return self._ports.artifacts
+
+    def folder(self, run_id: str) -> RunFolder:
+        return self._ports.start.folder(run_id)
+
+    async def prepare(self, request: RunRequest) -> Prepared:
+        return await prepare(request, self._ports.start)
+
+    async def create(self, prepared: Prepared) -> Created:
+        return await create(prepared, self._ports.start)
+
+    async def drive(self, run_id: str, *, until_waiting: bool = False) -> None:
+        await self._ports.driving.drive(run_id, until_waiting=until_waiting)
+
+    async def send(self, run_id: str, fact: AnyFact) -> Answer:
+        """Raises STORE_BUSY when the owner does not answer in time; the command then stays in its inbox."""
+        ruling = await self._ports.driving.deliver(run_id, fact)
+        if ruling is not None:
+            return Answer(records=ruling.records, refusal=ruling.refusal)
+        lock = self._ports.acquire(run_id)
+        if lock is None:
+            return await self._ask_owner(run_id, fact)
+        try:
+            return await self._decide_here(run_id, fact)
+        finally:
+            lock.release()
+
+    async def _decide_here(self, run_id: str, fact: AnyFact) -> Answer:
+        state = fold(await self.store.load(run_id))
+        if state is None:
+            raise WfconsoleError("NOT_FOUND", f"there is no run {run_id}", "`wfconsole runs` lists them")
+        ruling = decide(state, fact, self._ports.evaluate_of(run_id))
+        if ruling.records:
+            await self.store.commit(Commit(run_id=run_id, expected_seq=state.seq, records=ruling.records, fact=fact))
+        return Answer(owned=False, records=ruling.records, refusal=ruling.refusal)
+
+    async def _ask_owner(self, run_id: str, fact: AnyFact) -> Answer:
+        before = await self.store.load(run_id)
+        await self.store.post(run_id, fact)
+        answer: list[Record] = []
+        try:
+            async with asyncio.timeout(ANSWER_DEADLINE_S):
+                async for batch in self.store.changes(run_id, before[-1].seq if before else 0):
+                    answer += [record for record in batch if record.correlation_id == fact.fact_id]
+                    if answer:
+                        return Answer(records=tuple(answer), refusal=_refusal(answer))
+        except TimeoutError as error:
+            raise WfconsoleError(
+                "STORE_BUSY",
+                f"the owner of run {run_id} has not answered",
+                "the command stays in its inbox; look again",
+            ) from error
+        return Answer(records=tuple(answer))
+
+    async def watch(self, run_id: str, after_seq: int = 0) -> AsyncIterator[Sequence[Record]]:
+        """Ends after the batch that holds a terminal event, or at once when the run ended before `after_seq`."""
+        known = await self.store.load(run_id)
+        earlier = [record for record in known if record.seq > after_seq]
+        if earlier:
+            yield earlier
+        if any(isinstance(record.event, _TERMINAL) for record in known):
+            return
+        last = max(after_seq, known[-1].seq if known else 0)
+        async for batch in self.store.changes(run_id, last):
+            yield batch
+            if any(isinstance(record.event, _TERMINAL) for record in batch):
+                return
+
+    async def records(self, ref: str) -> tuple[str, Sequence[Record]]:
+        run_id = await self.store.find_run(ref)
+        return run_id, await self.store.load(run_id)
+
+    async def runs(self, where: RunFilter) -> Sequence[RunRow]:
+        return await self.store.runs(where)
+
+    async def export(self, run_id: str, target: Path) -> Mapping[str, Json]:
+        try:
+            return await asyncio.to_thread(write_export, self.folder(run_id).bundle, run_id, target)
+        except (OSError, tarfile.TarError) as error:
+            raise WfconsoleError("DISK_FULL", f"{target} cannot be written: {error}", "choose another place") from error
+
+    async def close(self) -> None:
+        await self._ports.close()
+
+
+def _refusal(records: Sequence[Record]) -> Refusal | None:
+    for record in records:
+        if isinstance(record.event, CommandRefused):
+            event = record.event
+            return Refusal(code=event.code, reason=event.reason, hint=event.hint)
+    return None

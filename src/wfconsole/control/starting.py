@@ -1,0 +1,270 @@
+"""Making a run: compile, bind, check, copy the workspace, commit. Until the commit nothing exists; after it everything is pinned.
+
+Refuses to drive the run. If anything fails on the way, the run's folder is removed again and nothing was created (ST-
+WF-001, 002).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wfconsole.control.door import Created, InvalidRequestError, Prepared, Problem, RunRequest
+from wfconsole.domain.codec import canonical
+from wfconsole.domain.decide import decide
+from wfconsole.domain.facts import StartRun, WorkspacePin
+from wfconsole.domain.inputs import bind_inputs
+from wfconsole.domain.plan import Json, Plan
+from wfconsole.domain.values import ExpressionError, as_text, resolve, sources
+from wfconsole.ports import Clock, Commit, Evaluate, RunFolder, Store, StoreConflictError, WfconsoleError, Workspaces
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What `main`'s compile function gives: a plan, or the problems; `files` are the recipe's pinned files by name."""
+
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartPorts:
+    """What making a run needs."""
+
+    store: Store
+    workspaces: Workspaces
+    clock: Clock
+    folder: Callable[[str], RunFolder]
+    compile: Callable[[str], Compiled]
+    evaluate_with: Callable[[Mapping[str, bytes]], Evaluate]
+    trace_url: str | None = None
+    project: str | None = None
+
+
+def new_run_id(now_ms: int) -> str:
+    """Time-ordered and sortable as text: ten characters of milliseconds, six of chance (base 32)."""
+    value = (now_ms << 30) | secrets.randbits(30)
+    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(75, -1, -5))
+
+
+async def prepare(request: RunRequest, ports: StartPorts) -> Prepared:
+    """Everything about the request that can be known without writing. Raises InvalidRequestError."""
+    compiled = ports.compile(request.recipe)
+    errors = [problem for problem in compiled.problems if problem.severity == "error"]
+    if compiled.plan is None or errors:
+        raise InvalidRequestError("RECIPE_INVALID", f"{request.recipe} has {len(errors)} error(s)", errors)
+    plan = _with_budget(compiled.plan, request.cost_usd)
+    inputs = _bind(plan, request)
+    _check_inputs(plan, inputs, ports.evaluate_with(compiled.files))
+    if request.workflow_id is not None and not _WORKFLOW_ID.fullmatch(request.workflow_id):
+        message = f"--id {request.workflow_id!r} is no key"
+        raise InvalidRequestError("INPUT_INVALID", message, (), "letters, digits and . _ : / @ + -, at most 200")
+    return Prepared(
+        request=request,
+        plan=plan,
+        inputs=inputs,
+        files=compiled.files,
+        warnings=tuple(problem for problem in compiled.problems if problem.severity != "error"),
+    )
+
+
+def _with_budget(plan: Plan, cost_usd: float | None) -> Plan:
+    """An intent's budget can tighten the recipe's, never loosen it."""
+    if cost_usd is None:
+        return plan
+    own = plan.limits.cost_usd
+    return replace(plan, limits=replace(plan.limits, cost_usd=cost_usd if own is None else min(own, cost_usd)))
+
+
+def _bind(plan: Plan, request: RunRequest) -> dict[str, Json]:
+    given = {**request.values, **request.inputs}
+    values, found = bind_inputs(plan.inputs, given, textual=frozenset(request.inputs))
+    problems = [Problem(code=p.code, message=p.message, hint=p.hint, where=p.name) for p in found]
+    for spec in plan.inputs:
+        path = values.get(spec.name)
+        if spec.type == "path" and isinstance(path, str):
+            absolute = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - text in, text out
+            values[spec.name] = absolute
+            if not os.path.exists(absolute):  # noqa: PTH110
+                problems.append(
+                    Problem(
+                        code="INPUT_INVALID", message=f"{spec.name}: no such file or folder: {path}", where=spec.name
+                    )
+                )
+    if problems:
+        code = "INPUT_MISSING" if all(p.code == "INPUT_MISSING" for p in problems) else "INPUT_INVALID"
+        raise InvalidRequestError(code, f"{len(problems)} input(s) do not hold", problems)
+    return values
+
+
+def _check_inputs(plan: Plan, inputs: Mapping[str, Json], evaluate: Evaluate) -> None:
+    scope = {"inputs": dict(inputs), "state": plan.state}
+    problems = []
+    for rule in plan.checks:
+        try:
+            if evaluate(rule.that, scope):
+                continue
+            message, hint = (as_text(resolve(part, lambda e: evaluate(e, scope))) for part in (rule.message, rule.hint))
+            problems.append(
+                Problem(code="INPUT_INVALID", message=message or f"{rule.that} does not hold", hint=hint, where="check")
+            )
+        except ExpressionError as error:
+            problems.append(Problem(code="INPUT_INVALID", message=f"{rule.that}: {error}", where="check"))
+    if problems:
+        raise InvalidRequestError("INPUT_INVALID", "the inputs break a check of the recipe", problems)
+
+
+async def create(prepared: Prepared, ports: StartPorts) -> Created:
+    """Copy, pin, commit. The same workflow_id and the same request give the run that exists."""
+    request = prepared.request
+    if request.workflow_id is not None:
+        earlier = await ports.store.run_of_workflow(request.workflow_id)
+        if earlier is not None:
+            return Created(run_id=earlier, existed=True)
+    now = ports.clock.now_ms()
+    run_id = new_run_id(now)
+    folder = ports.folder(run_id)
+    folder.root.mkdir(mode=0o700, parents=True)
+    try:
+        pin, warnings = await _copy_workspace(prepared, ports, folder)
+        await asyncio.to_thread(_copy_files, prepared, folder)
+        fact = _start_fact(prepared, ports, _Copied(run_id=run_id, at=now, pin=pin, warnings=warnings))
+        ruling = decide(None, fact, ports.evaluate_with(prepared.files))
+        await ports.store.commit(Commit(run_id=run_id, expected_seq=0, records=ruling.records, fact=fact))
+    except BaseException as error:
+        await asyncio.to_thread(shutil.rmtree, folder.root, ignore_errors=True)
+        if isinstance(error, StoreConflictError) and request.workflow_id is not None:
+            earlier = await ports.store.run_of_workflow(request.workflow_id)
+            if earlier is not None:
+                return Created(run_id=earlier, existed=True)
+        raise
+    return Created(run_id=run_id, warnings=warnings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copied:
+    """The run's identity and what its workspace was copied from."""
+
+    run_id: str
+    at: int
+    pin: WorkspacePin | None
+    warnings: tuple[str, ...]
+
+
+def _start_fact(prepared: Prepared, ports: StartPorts, copied: _Copied) -> StartRun:
+    request, run_id = prepared.request, copied.run_id
+    trigger: Any = request.trigger
+    return StartRun(
+        fact_id=f"start:{run_id}",
+        at=copied.at,
+        actor=request.actor,
+        run_id=run_id,
+        workflow_id=request.workflow_id or run_id,
+        trace_id=secrets.token_hex(16),
+        plan=prepared.plan,
+        inputs=dict(prepared.inputs),
+        project=request.project or ports.project or _project(copied.pin),
+        trigger=trigger,
+        intent_hash=request.intent_hash,
+        trace_url=ports.trace_url,
+        workspace=copied.pin,
+        warnings=(*(problem.message for problem in prepared.warnings), *copied.warnings),
+    )
+
+
+def _project(pin: WorkspacePin | None) -> str | None:
+    """What the run is about when nobody said: the name of the folder its workspace is copied from."""
+    return Path(pin.source).name if pin is not None else None
+
+
+async def _copy_workspace(
+    prepared: Prepared, ports: StartPorts, folder: RunFolder
+) -> tuple[WorkspacePin | None, tuple[str, ...]]:
+    spec = prepared.plan.workspace
+    if spec is None:
+        folder.workspace.mkdir()
+        return None, ()
+    evaluate = ports.evaluate_with(prepared.files)
+    scope = {"inputs": dict(prepared.inputs), "state": prepared.plan.state}
+    try:
+        source = resolve(spec.source, lambda expression: evaluate(expression, scope))
+        ref = resolve(spec.ref, lambda expression: evaluate(expression, scope))
+    except ExpressionError as error:
+        raise WfconsoleError("WORKSPACE_INVALID", f"workspace: {error}", "mend the recipe's workspace") from error
+    if not isinstance(source, str) or not source:
+        raise WfconsoleError(
+            "WORKSPACE_INVALID", "the recipe's workspace has no source", "give the input that names it"
+        )
+    copy = await ports.workspaces.copy(Path(source), as_text(ref) or "HEAD", folder)
+    return copy.pin, copy.warnings
+
+
+def _copy_files(prepared: Prepared, folder: RunFolder) -> None:
+    """The recipe's own files and the `path` inputs that a step reads, as they are now."""
+    for name, data in prepared.files.items():
+        target = folder.recipe / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    wanted = _inputs_read(prepared.plan)
+    for spec in prepared.plan.inputs:
+        value = prepared.inputs.get(spec.name)
+        if spec.type != "path" or not isinstance(value, str) or spec.name not in wanted:
+            continue
+        folder.inputs.mkdir(exist_ok=True)
+        _copy_path(Path(value), folder.inputs / spec.name)
+    if folder.recipe.is_dir():
+        _readable(folder.recipe)
+
+
+def _inputs_read(plan: Plan) -> set[str]:
+    """Names of the `path` inputs to copy: all but one that only names the source of the workspace."""
+    texts = " ".join(source for step in plan.steps for source in sources([canonical_parts(step)]))
+    source_only = " ".join(sources(plan.workspace.source)) if plan.workspace is not None else ""
+    names = {spec.name for spec in plan.inputs if spec.type == "path"}
+    return {name for name in names if not re.search(rf"\b{name}\b", source_only) or re.search(rf"\b{name}\b", texts)}
+
+
+def canonical_parts(step: Any) -> Json:
+    """The template values of a step."""
+    from wfconsole.domain.codec import to_json  # noqa: PLC0415
+
+    data = to_json(step)
+    return [data.get(key) for key in ("body", "env", "stdin", "workdir", "network", "outputs")] + [
+        {"$expr": step.when} if step.when else None
+    ]
+
+
+def _copy_path(source: Path, target: Path) -> None:
+    try:
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True)
+        else:
+            shutil.copyfile(source, target)
+        _readable(target)
+    except (OSError, shutil.Error) as error:
+        raise WfconsoleError("INPUT_INVALID", f"{source} cannot be copied: {error}", "make it readable") from error
+
+
+def _readable(root: Path) -> None:
+    """The sandbox is another user: let it read what was put there for it."""
+    for path in [root, *root.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+
+
+def intent_id(payload: Json) -> tuple[str, bytes]:
+    """Canonical JSON of an intent and the sha256 it is known by: the same payload has the same id."""
+    data = canonical(payload)
+    return hashlib.sha256(data).hexdigest(), data

@@ -1,0 +1,124 @@
+"""What the command line is given: one function for each thing that it may open, each importing on its first call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wfconsole.cli.wiring import Check, Intents, Recipes, SavedIntent, Templates, Wiring
+
+if TYPE_CHECKING:
+    from wfconsole.config import Settings
+    from wfconsole.control.door import Door, RunRequest
+    from wfconsole.domain.records import Actor
+
+
+@cache
+def settings() -> Settings:
+    """Read once in a process."""
+    from wfconsole.config import read_settings
+
+    return read_settings(os.environ)
+
+
+def make_wiring() -> Wiring:
+    """The wiring of a real process."""
+    return Wiring(
+        open_door=_open_door,
+        actor=current_actor,
+        now_ms=_now_ms,
+        read_values=_read_values,
+        recipes=_recipes,
+        templates=_templates,
+        intents=_Intents,
+        doctor=_doctor,
+        config=_config,
+    )
+
+
+def _now_ms() -> int:
+    from wfconsole.engine.clock import SystemClock
+
+    return SystemClock().now_ms()
+
+
+def current_actor() -> Actor:
+    """The operating-system user at this host, and where an SSH session comes from."""
+    import getpass
+    import socket
+
+    from wfconsole.domain.records import Actor
+
+    client = os.environ.get("SSH_CONNECTION", "").split(" ")[0]
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return Actor(user=user, host=socket.gethostname(), surface="cli", ssh=client or None)
+
+
+async def _open_door() -> Door:
+    from wfconsole.main.office import open_office
+
+    return await open_office(settings())
+
+
+def _recipes() -> Recipes:
+    from wfconsole.main.recipes import RecipeShelf
+
+    return RecipeShelf(settings())
+
+
+def _templates() -> Templates:
+    from wfconsole.main.templates import TemplateShelf
+
+    return TemplateShelf(settings())
+
+
+async def _doctor() -> Sequence[Check]:
+    from wfconsole.main.doctor import checks
+
+    return await checks(settings())
+
+
+def _read_values(path: Path) -> Mapping[str, Any]:
+    from wfconsole.main.recipes import read_values
+
+    return read_values(path)
+
+
+def _config() -> Mapping[str, Any]:
+    now = settings()
+    named = {"trace_url": now.trace_url, "events_file": now.events_file, "project": now.project}
+    return {
+        "settings": {
+            name: {
+                "value": None if value is None else str(value),
+                "source": "default" if value is None else "config.toml",
+            }
+            for name, value in named.items()
+        },
+        "folders": {"state": str(now.state), "config": str(now.config), "cache": str(now.cache)},
+    }
+
+
+class _Intents(Intents):
+    """Intents over `control.intents`; a recipe's plan says which inputs there are to bind."""
+
+    async def submit(self, door: Door, data: bytes) -> SavedIntent:
+        from wfconsole.control import intents
+        from wfconsole.engine.clock import SystemClock
+
+        saved = await intents.submit(door.store, SystemClock(), data)
+        return SavedIntent(intent_id=saved.intent_id, intent=saved.payload)
+
+    async def request(self, door: Door, ref: str, recipe: str | None, actor: Actor) -> RunRequest:
+        from wfconsole.control import intents
+        from wfconsole.main.recipes import compile_named
+
+        intent = await intents.load(door.store, ref)
+        name = intents.recipe_of(intent, recipe)
+        return intents.request_of(intent, name, compile_named(settings(), name), actor)

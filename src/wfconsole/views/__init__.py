@@ -1,0 +1,1 @@
+"""Pure read models: what both front ends show, computed from journals and rows alone."""

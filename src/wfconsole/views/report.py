@@ -1,0 +1,92 @@
+"""How a finished or standing run is told in a few lines: the failure panel, the outputs, the summary of `show`.
+
+Refuses to know terminals; every line is plain, safe text made from a RunView.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from wfconsole.domain.plan import Json
+from wfconsole.views.safe_text import safe_text
+from wfconsole.views.words import duration, glyph, value_text, word
+
+_VALUE = 200
+
+
+def verdict_line(view: Mapping[str, Json], *, ascii_only: bool) -> str:
+    """``✗ failed in 12.3s``."""
+    took = f" in {duration(view['duration_ms'])}" if view["duration_ms"] is not None else ""
+    waiting = f": {', '.join(view['waiting_for'])}" if view["waiting_for"] else ""
+    return safe_text(f"{glyph(view['status'], ascii_only=ascii_only)} {word(view['status'])}{took}{waiting}")
+
+
+def failure_lines(view: Mapping[str, Json]) -> Iterator[str]:
+    """The failure panel: code, message, last good step, hint, where to read on. Empty for a run that did not fail."""
+    failure = view["failure"]
+    if failure is None:
+        return
+    yield f"code       {failure['code']}"
+    yield f"message    {safe_text(failure['message'], limit=1000)}"
+    if failure["step_id"]:
+        yield f"step       {safe_text(failure['step_id'])}"
+    yield f"last good  {safe_text(failure['last_successful_step'] or 'none')}"
+    if failure["hint"]:
+        yield f"hint       {safe_text(failure['hint'], limit=1000)}"
+    if failure["missing_fields"]:
+        yield f"unknown    {', '.join(failure['missing_fields'])}"
+    if failure["step_id"]:
+        yield f"logs       {log_command(view['run_id'], failure['step_id'])}"
+    retry = failure["retry"]
+    if retry["allowed"] and retry["command"]:
+        yield f"retry      {safe_text(retry['command'])}"
+    elif not retry["allowed"]:
+        yield f"retry      not allowed by the recipe{': ' + safe_text(retry['reason']) if retry['reason'] else ''}"
+
+
+def waiting_lines(view: Mapping[str, Json]) -> Iterator[str]:
+    """Why a run waits for a person, step by step."""
+    for step in view["steps"]:
+        if step["status"] == "needs_human":
+            yield f"waits      {safe_text(step['step_id'])}: {safe_text(step['reason'] or '', limit=1000)}"
+            hint = (step["failure"] or {}).get("hint")
+            if hint:
+                yield f"hint       {safe_text(hint, limit=1000)}"
+
+
+def output_lines(outputs: Mapping[str, Json]) -> Iterator[str]:
+    """The run's result, a line each."""
+    for name, value in sorted(outputs.items()):
+        yield f"{safe_text(name)} = {value_text(value, limit=_VALUE)}"
+
+
+def log_command(run_id: str, step_id: str) -> str:
+    return safe_text(shlex.join(["wfconsole", "logs", run_id, step_id]))
+
+
+def heading(view: Mapping[str, Json]) -> list[str]:
+    """Which run this is."""
+    recipe = view["recipe"]
+    trigger = view["trigger"]
+    lines = [
+        f"run      {view['run_id']}",
+        f"recipe   {recipe['name']}@{recipe['version']}  {recipe['digest'][:12]}  {recipe['origin']}",
+        f"started  {view['started_at'] or 'not yet'}  by {trigger['actor']}@{trigger['host']} ({trigger['kind']})",
+    ]
+    if view["workflow_id"] != view["run_id"]:
+        lines.append(f"id       {view['workflow_id']}")
+    if view["project"]:
+        lines.append(f"project  {view['project']}")
+    return [safe_text(line) for line in lines]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of one width each, two spaces between; the last one is not padded. Cells must be safe already."""
+    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
+    return [
+        "  ".join(
+            cell if place == len(row) - 1 else cell.ljust(widths[place]) for place, cell in enumerate(row)
+        ).rstrip()
+        for row in (header, *rows)
+    ]
