@@ -48,11 +48,9 @@ class Settings:
     @property
     def recipe_folders(self) -> tuple[tuple[str, Path], ...]:
         """Where recipes are looked for, in order, each with the word for its origin."""
-        return (
-            ("project", Path("recipes")),
-            ("user", self.config / "recipes"),
-            ("built-in", self.recipes),
-        )
+        project = Path("recipes")
+        nearest = () if project.resolve() == self.recipes.resolve() else (("project", project),)
+        return (*nearest, ("user", self.config / "recipes"), ("built-in", self.recipes))
 
     @property
     def template_folders(self) -> tuple[Path, ...]:

@@ -22,7 +22,9 @@ def running(desk: Desk) -> Desk:
 
 
 def test_pause_resume_and_cancel(running: Desk) -> None:
-    assert running.run("pause", RUN_ID, "--reason", "lunch").text == f"{RUN_ID}  done; it is running now\n"
+    assert (
+        running.run("pause", RUN_ID, "--reason", "lunch").text == f"{RUN_ID}  pausing: what is under way ends first\n"
+    )
     assert running.run("resume", RUN_ID).code == 0
     assert running.run("cancel", "@latest", "--reason", "enough", "--json").json == {
         "run_id": RUN_ID,

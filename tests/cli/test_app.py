@@ -113,10 +113,10 @@ def test_a_bug_shows_its_traceback_only_when_asked(desk: Desk, monkeypatch: pyte
 
 
 def test_a_reader_that_went_away_is_no_error(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def line(self: Output, text: str = "") -> None:
+    def lines(self: Output, texts: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(Output, "line", line)
+    monkeypatch.setattr(Output, "lines", lines)
     ran = desk.run("recipes", "list")
     assert (ran.code, ran.out) == (0, b"")
 

@@ -36,7 +36,7 @@ def test_a_frame_tells_for_each_step_how_long_and_what_it_waits_for() -> None:
     journal.take()
     journal.end(journal.open[1], failed())
     assert lines(journal, now=START + 2400) == [
-        f"▸ running  2.4s  quality-gate@1.0.0  {RUN_ID}",
+        f"▸ running  1.4s  quality-gate@1.0.0  {RUN_ID}",
         "  ▸ checks  running        1.4s",
         "  ▸   unit  running        1.4s",
         "  ↻   lint  backing off    1.4s  next attempt in 0.6s: exit status 1",

@@ -163,3 +163,9 @@ def test_logs_of_a_step_under_way(desk: Desk) -> None:
     assert desk.run("logs", RUN_ID, "unit").code == 0
     write(desk, "unit", "0.stdout", b"so far\n")
     assert desk.run("logs", RUN_ID, "unit").lines == ["so far"]
+
+
+def test_a_stream_without_a_word_points_to_the_other(finished: Desk) -> None:
+    write(finished, "lint", "0.stdout", b"")
+    ran = finished.run("logs", RUN_ID, "lint")
+    assert (ran.out, ran.err) == (b"", "step lint wrote nothing on stdout; --stderr?\n")

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.desk import Desk
-from tests.fakes.journals import OK, Journal, failed, plan, step
+from tests.fakes.journals import OK, Journal, command, failed, plan, step
 from wfconsole.control.door import Problem
 from wfconsole.domain.facts import CancelRun
 from wfconsole.domain.plan import RetryPolicy
+from wfconsole.domain.records import StreamRef
 from wfconsole.ports import WfconsoleError
 
 RUN = "01JZ8Q4V7M3K9T2B6W5X0YHR00"
@@ -177,6 +178,12 @@ def test_warnings_go_to_stderr(desk: Desk) -> None:
     assert ran.code == 0
 
 
+def test_the_panel_points_to_where_the_step_spoke(desk: Desk) -> None:
+    spoke = command(0, ("true",), "unit", 1, stderr=StreamRef(path="bundle/logs/unit/1/0.stderr", bytes=9))
+    unit_fails(desk, commands=(spoke,))
+    assert f"  logs       wfconsole logs {RUN} unit --stderr" in desk.run("run", "quality-gate").lines
+
+
 def test_dry_run_creates_nothing(desk: Desk) -> None:
     ran = desk.run("run", "quality-gate", "-i", "a=1", "--dry-run")
     assert ran.lines == [
@@ -202,7 +209,7 @@ def test_the_same_key_is_the_same_run(desk: Desk) -> None:
 def test_detach_leaves_the_run_pending_and_its_key_takes_it_up(desk: Desk) -> None:
     ran = desk.run("run", "quality-gate", "--id", "k", "--detach")
     assert (ran.code, ran.text) == (0, f"{RUN}\n")
-    assert "pending" in ran.err
+    assert ran.err == "the run is pending and nothing drives it yet; the same command with --id k, not --detach, does\n"
     assert desk.run("show", "k", "--json").json["status"] == "pending"
     assert desk.run("run", "quality-gate", "--id", "k").code == 0
     assert desk.run("show", "k", "--json").json["status"] == "succeeded"

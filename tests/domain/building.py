@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from wfconsole.domain.decide import decide
 from wfconsole.domain.draft import Ruling
@@ -163,7 +163,7 @@ class World:
         attempt = values.pop("attempt", self.state.step(step_id).attempt)
         return self.send(AttemptEnded, step_id=step_id, attempt=attempt, outcome=outcome, **values)
 
-    def play(self, **outcomes: str) -> World:
+    def play(self, **outcomes: str) -> Self:
         """End every attempt (succeeded unless `outcomes` has its step) until none is live; then close the run if it asks."""
         while live := self.live():
             self.end(live[0], outcomes.get(live[0], "succeeded"))

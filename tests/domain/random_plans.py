@@ -10,19 +10,19 @@ from tests.domain.building import BLOCKED, PIN, checks, expr, group, run_body, s
 from wfconsole.domain.facts import WorkspacePin
 from wfconsole.domain.plan import Body, Limits, OutputSpec, Phase, Plan, RecipeRef, RetryPolicy, SetBody, StepPlan
 
-STATUSES = ["succeeded", "succeeded", "succeeded skipped", "failed", "done", "skipped", "cancelled", "failed skipped"]
-WHENS = [None, None, None, None, "True", "False", "attempt['n'] == 1", "run['id'] == 'no'", "nonsense"]
+STATUSES = [*["succeeded"] * 3, "succeeded skipped", "done", "done", "failed", "skipped", "cancelled", "failed skipped"]
+WHENS = [*[None] * 8, "True", "False", "attempt['n'] == 1", "run['id'] == 'no'", "nonsense"]
 BODIES: list[Body] = [
-    run_body(), run_body(), run_body(), run_body("rm", "x"), run_body("go", expr("attempt['n']")),
+    *[run_body()] * 8, run_body("rm", "x"), run_body("go", expr("attempt['n']")),
     run_body("go", expr("nonsense")), BLOCKED, SetBody(values={"v": expr("attempt['n']")}), SetBody(values={"v": expr("nope")}),
     checks("True"), checks("False"),
 ]  # fmt: skip
 RETRIES = [
-    RetryPolicy(), RetryPolicy(), RetryPolicy(attempts=2, backoff_ms=0, outcomes=("errored", "failed")),
-    RetryPolicy(attempts=3, backoff_ms=50, outcomes=("errored", "timed_out", "failed")),
+    RetryPolicy(attempts=3, backoff_ms=20, outcomes=("errored", "timed_out", "failed")),
+    RetryPolicy(attempts=2, backoff_ms=0, outcomes=("errored", "failed")), RetryPolicy(),
 ]  # fmt: skip
 LIMITS = [
-    Limits(), Limits(max_concurrency=1), Limits(max_concurrency=2), Limits(max_concurrency=1, timeout_ms=150),
+    Limits(), Limits(), Limits(), Limits(max_concurrency=1), Limits(max_concurrency=2), Limits(max_concurrency=1, timeout_ms=150),
     Limits(timeout_ms=60), Limits(max_steps=4), Limits(sandbox_time_ms=25), Limits(cost_usd=0.25, max_concurrency=2),
 ]  # fmt: skip
 
@@ -30,9 +30,9 @@ LIMITS = [
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     steps: list[StepPlan] = []
-    _fill(draw, steps, None, "main", [], draw(st.integers(0, 5)), depth=0)
+    _fill(draw, steps, None, "main", [], draw(st.sampled_from([4, 3, 5, 6, 2, 1, 0])), depth=0)
     upstream = [item.step_id for item in steps if item.parent is None]
-    _fill(draw, steps, None, "finally", upstream, draw(st.integers(0, 2)), depth=1)
+    _fill(draw, steps, None, "finally", upstream, draw(st.sampled_from([1, 2, 0])), depth=1)
     if draw(st.booleans()):
         steps.reverse()
     return Plan(
@@ -44,7 +44,7 @@ def plans(draw: st.DrawFn) -> Plan:
     )
 
 
-pins: st.SearchStrategy[WorkspacePin | None] = st.sampled_from([None, PIN])
+pins: st.SearchStrategy[WorkspacePin | None] = st.sampled_from([PIN, None])
 
 
 def _fill(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.domain.building import BLOCKED, PIN, World, evaluate, group, plan, step
+from tests.domain.building import BLOCKED, PIN, evaluate, group, plan, step
+from tests.domain.watching import WatchedWorld as World
 from wfconsole.domain import events as ev
 from wfconsole.domain.decide import decide
 from wfconsole.domain.effects import SealBundle, StopAttempt
@@ -153,6 +154,15 @@ def test_a_cancel_while_paused_cancels() -> None:
     world.cancel()
     assert world.status() == "cancelled"
     assert world.status("b") == "cancelled"
+
+
+def test_a_cancel_while_paused_still_runs_the_finally_steps() -> None:
+    world = World(plan(step("a"), step("b", needs="a"), step("f", phase="finally")))
+    world.pause()
+    world.end("a")
+    world.cancel()
+    assert world.status("f") == "running"
+    assert world.play().status() == "cancelled"
 
 
 @pytest.mark.parametrize("paused", [False, True])

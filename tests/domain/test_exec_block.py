@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.domain.building import World, plan, run_body, step
+from tests.domain.building import plan, run_body, step
+from tests.domain.watching import WatchedWorld as World
 from wfconsole.domain import events as ev
 from wfconsole.domain.plan import CommandPolicy, ShellBody, StepPlan
 from wfconsole.domain.records import CommandRecord, StreamRef

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.domain.building import World, group, limited, plan, step
+from tests.domain.building import group, limited, plan, step
+from tests.domain.watching import WatchedWorld as World
 from wfconsole.domain import events as ev
 from wfconsole.domain.facts import AttemptEnded
 from wfconsole.domain.failures import CATALOGUE, cause, is_environment

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.domain.building import BLOCKED, World, checks, expr, group, limited, plan, run_body, step
+from tests.domain.building import BLOCKED, checks, expr, group, limited, plan, run_body, step
+from tests.domain.watching import WatchedWorld as World
 from wfconsole.domain import events as ev
 from wfconsole.domain.plan import OtherBody, OutputSpec, SetBody, StepPlan
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.domain.building import BLOCKED, World, evaluate, limited, plan, step
+from tests.domain.building import BLOCKED, evaluate, group, limited, plan, step
+from tests.domain.watching import WatchedWorld as World
 from wfconsole.domain import events as ev
 from wfconsole.domain.decide import decide, next_wakeup
 from wfconsole.domain.effects import StopAttempt
@@ -278,6 +279,12 @@ def test_a_report_of_an_attempt_that_is_not_under_way_is_a_no_op() -> None:
     world.wake(2_000)
     assert world.end("a", attempt=1).records == ()
     assert world.status("a") == "running"
+
+
+def test_a_report_about_a_group_is_a_no_op() -> None:
+    world = World(plan(group("g", "x"), step("g/x")))
+    assert world.end("g").records == ()
+    assert world.status("g") == "running"
 
 
 def test_exec_block_7_a_second_report_of_the_same_end_changes_nothing() -> None:

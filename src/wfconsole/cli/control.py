@@ -69,9 +69,8 @@ def _send(ctx: typer.Context, run: str, make: Callable[[str, int, Actor], AnyFac
         from wfconsole.views.words import word
 
         run_id, _ = await door.records(run)
-        answer = await door.send(
-            run_id, make(f"cli:{uuid.uuid4().hex}", session.wiring.now_ms(), session.wiring.actor())
-        )
+        fact = make(f"cli:{uuid.uuid4().hex}", session.wiring.now_ms(), session.wiring.actor())
+        answer = await door.send(run_id, fact)
         if answer.refusal is not None:
             raise WfconsoleError(answer.refusal.code, answer.refusal.reason, answer.refusal.hint)
         _, records = await door.records(run_id)
@@ -79,11 +78,16 @@ def _send(ctx: typer.Context, run: str, make: Callable[[str, int, Actor], AnyFac
         if as_json:
             session.out.json({"run_id": run_id, "status": status})
         else:
-            session.out.line(f"{run_id}  {_accepted(answer.records)}; it is {word(status)} now")
+            session.out.line(f"{run_id}  {_told(fact, status) or word(status)}")
         return 0
 
     return session.with_door(work)
 
 
-def _accepted(records: object) -> str:
-    return "done" if records else "accepted"
+def _told(fact: AnyFact, status: str) -> str | None:
+    """What the run is doing about a command that takes its time."""
+    if isinstance(fact, PauseRun) and status == "running":
+        return "pausing: what is under way ends first"
+    if isinstance(fact, CancelRun) and status == "running":
+        return "cancelling: what is under way is being stopped"
+    return None

@@ -45,7 +45,7 @@ def frame(
 
 def _heading(view: RunViewBuilder, now: int, *, ascii_only: bool) -> Text:
     recipe = view.plan.recipe
-    took = (view.finished_at or now) - view.created_at
+    took = (view.finished_at or now) - (view.started_at or view.created_at)
     text = Text(f"{words.glyph(view.status, ascii_only=ascii_only)} ", style=words.STYLES.get(view.status, ""))
     text.append(words.word(view.status), style=words.STYLES.get(view.status, ""))
     text.append(

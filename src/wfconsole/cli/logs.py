@@ -107,9 +107,13 @@ def _check(index: LogIndex, wanted: Wanted) -> None:
 
 def _tell_nothing(session: Session, index: LogIndex, wanted: Wanted, reader: _Reader) -> None:
     """Say on stderr why there is nothing to read, when a single step was asked for."""
-    if wanted.step is None or reader.parts:
+    if wanted.step is None or reader.read_bytes:
         return
     for step in index.steps(wanted.step):
+        if reader.parts:
+            others = [f"; --{name}?" for name in ("stdout", "stderr") if name not in wanted.streams]
+            session.out.note(f"step {step['step_id']} wrote nothing on {' and '.join(wanted.streams)}{''.join(others)}")
+            continue
         reason = f": {step['reason']}" if step["reason"] else ""
         session.out.note(f"step {step['step_id']} ran no command; it is {step['status']}{reason}")
 
@@ -156,25 +160,33 @@ class _Printer:
         return self.raw and self.pattern is None
 
     def lines(self, part: LogPart, lines: Sequence[bytes]) -> None:
-        from wfconsole.views.log_text import matches, shown, text_of
+        from wfconsole.views.log_text import matches, shown
 
         out = self.session.out
-        for line in lines:
-            if not matches(self.pattern, line):
-                continue
-            if self.raw:
-                out.raw(line)
-            elif self.as_json:
-                out.json(
-                    {
-                        "type": "log", "run_id": self.run_id, "step_id": part.step_id, "attempt": part.attempt,
-                        "command": part.command, "stream": part.stream, "text": text_of(line),
-                    }
-                )  # fmt: skip
-            elif self.named:
-                out.line(f"{part.step_id} {'|' if part.stream == 'stdout' else '!'} {shown(line)}")
-            else:
-                out.line(shown(line))
+        wanted = [line for line in lines if matches(self.pattern, line)] if self.pattern else lines
+        if self.raw:
+            out.raw(b"".join(wanted))
+        elif self.as_json:
+            for line in wanted:
+                out.json(self._document(part, line))
+        elif self.named:
+            mark = "|" if part.stream == "stdout" else "!"
+            out.lines(f"{part.step_id} {mark} {shown(line)}" for line in wanted)
+        else:
+            out.lines(map(shown, wanted))
+
+    def _document(self, part: LogPart, line: bytes) -> dict[str, object]:
+        from wfconsole.views.log_text import text_of
+
+        return {
+            "type": "log",
+            "run_id": self.run_id,
+            "step_id": part.step_id,
+            "attempt": part.attempt,
+            "command": part.command,
+            "stream": part.stream,
+            "text": text_of(line),
+        }
 
 
 @dataclass(slots=True)
@@ -184,6 +196,7 @@ class _Reader:
     folder: RunFolder
     printer: _Printer
     parts: dict[str, tuple[LogPart, BinaryIO, LineCutter]] = field(default_factory=dict)
+    read_bytes: int = 0
 
     def read(self, parts: Sequence[LogPart], *, last: bool) -> None:
         """Print what has come; `last`: nothing more will, so a line without its end is printed, too."""
@@ -203,6 +216,7 @@ class _Reader:
 
     def _drain(self, part: LogPart, opened: BinaryIO, cutter: LineCutter) -> None:
         while chunk := opened.read(_CHUNK):
+            self.read_bytes += len(chunk)
             if self.printer.takes_chunks:
                 self.printer.session.out.raw(chunk)
             else:

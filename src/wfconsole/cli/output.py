@@ -34,8 +34,10 @@ class Output:
         _write(self.stdout, f"{_safe(text)}\n")
 
     def lines(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            self.line(text)
+        """Many lines in one go."""
+        block = "".join(f"{_safe(text)}\n" for text in texts)
+        if block:
+            _write(self.stdout, block)
 
     def json(self, value: Any) -> None:
         """One JSON document on one line, keys sorted."""

@@ -31,7 +31,6 @@ class PlainDisplay:
         if isinstance(event, ev.RunCreated):
             self._width = min(_WIDEST, max((len(step.step_id) for step in event.plan.steps), default=0))
             self._out.lines(report.heading(view.document())[:2])
-            self._out.lines(f"warning  {warning}" for warning in event.warnings)
         if isinstance(event, ev.StepStarted):
             self._began.setdefault(event.step_id, record.at)
         line = event_line(record, self._began)

@@ -137,10 +137,12 @@ async def carry_out(
         _tell_plan(session, prepared, as_json=as_json)
         return 0
     created = await door.create(prepared)
+    for warning in created.warnings:
+        session.out.note(f"warning: {warning}")
     if created.existed:
         session.out.note(f"run {created.run_id} exists already under this id; nothing new was created")
     if detach:
-        _tell_detached(session, created.run_id, existed=created.existed, as_json=as_json)
+        _tell_detached(session, request, created.run_id, existed=created.existed, as_json=as_json)
         return 0
     follow = Follow(
         session=session,
@@ -154,14 +156,15 @@ async def carry_out(
     return await follow.to_end(seen)
 
 
-def _tell_detached(session: Session, run_id: str, *, existed: bool, as_json: bool) -> None:
+def _tell_detached(session: Session, request: RunRequest, run_id: str, *, existed: bool, as_json: bool) -> None:
     if as_json:
         session.out.json({"run_id": run_id, "existed": existed})
     else:
         session.out.line(run_id)
     if not existed:
+        key = request.workflow_id or run_id
         session.out.note(
-            "the run is pending and nothing drives it yet; the same command without --detach and with its --id does"
+            f"the run is pending and nothing drives it yet; the same command with --id {key}, not --detach, does"
         )
 
 

@@ -231,6 +231,9 @@ def unavailable(recipe: dict[str, Json], graph: Graph, reading: Reading) -> tupl
         value = lower.with_defaults(item, defaults)
         if value.get("isolation") == "per_step":
             note(item.step_id, "`isolation: per_step`", (*item.path, "isolation"))
+        if value.get("secrets"):
+            # A secret that reaches a step must be redacted from what it prints before that is stored.
+            note(item.step_id, "`secrets`", (*item.path, "secrets"))
         if isinstance(value.get("network"), list):
             note(item.step_id, "a list of hosts in `network`", (*item.path, "network"))
         if item.kind in {"steps", "uses"} and "timeout" in item.value:

@@ -37,7 +37,7 @@ def failure_lines(view: Mapping[str, Json]) -> Iterator[str]:
     if failure["missing_fields"]:
         yield f"unknown    {', '.join(failure['missing_fields'])}"
     if failure["step_id"]:
-        yield f"logs       {log_command(view['run_id'], failure['step_id'])}"
+        yield f"logs       {log_command(view, failure['step_id'])}"
     retry = failure["retry"]
     if retry["allowed"] and retry["command"]:
         yield f"retry      {safe_text(retry['command'])}"
@@ -61,8 +61,13 @@ def output_lines(outputs: Mapping[str, Json]) -> Iterator[str]:
         yield f"{safe_text(name)} = {value_text(value, limit=_VALUE)}"
 
 
-def log_command(run_id: str, step_id: str) -> str:
-    return safe_text(shlex.join(["wfconsole", "logs", run_id, step_id]))
+def log_command(view: Mapping[str, Json], step_id: str) -> str:
+    """The command that shows what the step said: its stderr, when that is where it said something."""
+    step = next((item for item in view["steps"] if item["step_id"] == step_id), None)
+    commands = step["attempts"][-1]["commands"] if step and step["attempts"] else []
+    spoke = bool(commands) and bool(commands[-1]["stderr"]) and commands[-1]["stderr"]["bytes"] > 0
+    words = ["wfconsole", "logs", view["run_id"], step_id, *(["--stderr"] if spoke else [])]
+    return safe_text(shlex.join(words))
 
 
 def heading(view: Mapping[str, Json]) -> list[str]:
