@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw the state diagrams of the README from the transition tables of `wfconsole.domain.lifecycle`.
+"""Draw the state diagrams of the README from the transition tables, and its table of failure codes from the catalogue.
 
 Without arguments it writes them between the two markers of README.md; with `--check` it writes nothing and fails when what
 stands there is not what the tables say. Knows the tables and the markers, nothing of the rest of the page.
@@ -15,9 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from wfconsole.domain.failures import CATALOGUE  # noqa: E402
 from wfconsole.domain.lifecycle import APPROVAL_TRANSITIONS, RUN_TRANSITIONS, STEP_TRANSITIONS  # noqa: E402
 
 BEGIN, END = "<!-- lifecycle:begin -->", "<!-- lifecycle:end -->"
+CODES_BEGIN, CODES_END = "<!-- failures:begin -->", "<!-- failures:end -->"
 TABLES = (("Run", RUN_TRANSITIONS), ("Step", STEP_TRANSITIONS), ("Approval", APPROVAL_TRANSITIONS))
 
 
@@ -38,12 +40,25 @@ def section() -> str:
     return "\n\n".join(["", note, *drawn, ""])
 
 
+def codes() -> str:
+    """The failure catalogue as a table."""
+    rows = [f"| `{code}` | {row.meaning} | {row.fault} | {row.hint} |" for code, row in CATALOGUE.items()]
+    return "\n".join(["", "| code | meaning | whose to mend | hint |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """`page` with `text` between the two markers. ValueError unless it has each once, in order."""
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise ValueError(f"the page needs one {begin} and after it one {end}")
+    head, rest = page.split(begin)
+    return f"{head}{begin}{text}{end}{rest.split(end)[1]}"
+
+
 def redraw(page: str) -> str:
-    """`page` with the diagrams of today between its markers. ValueError unless it has each marker once, in order."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"the page needs one {BEGIN} and after it one {END}")
-    head, rest = page.split(BEGIN)
-    return f"{head}{BEGIN}{section()}{END}{rest.split(END)[1]}"
+    """`page` with the diagrams and, where it has the markers for it, the failure codes of today."""
+    if CODES_BEGIN in page:
+        page = between(page, CODES_BEGIN, CODES_END, codes())
+    return between(page, BEGIN, END, section())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
-from hypothesis import strategies as st
-
-from tests.domain.building import BLOCKED, PIN, checks, expr, group, run_body, step
-from wfconsole.domain.facts import WorkspacePin
+from tests.domain.building import BLOCKED, checks, expr, group, run_body, step
 from wfconsole.domain.plan import Body, Limits, OutputSpec, Phase, Plan, RecipeRef, RetryPolicy, SetBody, StepPlan
 
 STATUSES = [*["succeeded"] * 3, "succeeded skipped", "done", "done", "failed", "skipped", "cancelled", "failed skipped"]
@@ -27,28 +25,24 @@ LIMITS = [
 ]  # fmt: skip
 
 
-@st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def random_plan(draw: Random) -> Plan:
     steps: list[StepPlan] = []
-    _fill(draw, steps, None, "main", [], draw(st.sampled_from([4, 3, 5, 6, 2, 1, 0])), depth=0)
+    _fill(draw, steps, None, "main", [], draw.choice([4, 3, 5, 6, 2, 1, 0]), depth=0)
     upstream = [item.step_id for item in steps if item.parent is None]
-    _fill(draw, steps, None, "finally", upstream, draw(st.sampled_from([1, 2, 0])), depth=1)
-    if draw(st.booleans()):
+    _fill(draw, steps, None, "finally", upstream, draw.choice([1, 2, 0]), depth=1)
+    if draw.randint(0, 1):
         steps.reverse()
     return Plan(
         recipe=RecipeRef(name="demo", version="1", digest="d", origin="built-in"),
         text="",
         steps=tuple(steps),
-        limits=draw(st.sampled_from(LIMITS)),
-        outputs=draw(st.sampled_from([{}, {"s": expr("run['status']")}, {"s": expr("nonsense")}])),
+        limits=draw.choice(LIMITS),
+        outputs=draw.choice([{}, {"s": expr("run['status']")}, {"s": expr("nonsense")}]),
     )
 
 
-pins: st.SearchStrategy[WorkspacePin | None] = st.sampled_from([PIN, None])
-
-
 def _fill(
-    draw: st.DrawFn,
+    draw: Random,
     steps: list[StepPlan],
     parent: str | None,
     phase: Phase,
@@ -66,31 +60,31 @@ def _fill(
         names.append(name)
         more: dict[str, Any] = {
             "needs": _needs(draw, known),
-            "when": draw(st.sampled_from(WHENS)),
-            "allow_failure": draw(st.integers(0, 4)) == 0,
+            "when": draw.choice(WHENS),
+            "allow_failure": draw.randint(0, 4) == 0,
             "phase": phase,
         }
-        if depth < 3 and draw(st.integers(0, 3)) == 0:
+        if depth < 3 and draw.randint(0, 3) == 0:
             _group(draw, steps, step_id, known, depth, more)
         else:
-            steps.append(step(step_id, draw(st.sampled_from(BODIES)), retry=draw(st.sampled_from(RETRIES)), **more))
+            steps.append(step(step_id, draw.choice(BODIES), retry=draw.choice(RETRIES), **more))
     return names
 
 
 def _group(
-    draw: st.DrawFn, steps: list[StepPlan], step_id: str, known: list[str], depth: int, more: dict[str, Any]
+    draw: Random, steps: list[StepPlan], step_id: str, known: list[str], depth: int, more: dict[str, Any]
 ) -> None:
     place = len(steps)
-    members = _fill(draw, steps, step_id, more["phase"], known, draw(st.integers(0, 3)), depth=depth + 1)
-    source = draw(st.sampled_from([None, "nonsense", *(f"steps['{member}']['status']" for member in members)]))
+    members = _fill(draw, steps, step_id, more["phase"], known, draw.randint(0, 3), depth=depth + 1)
+    source = draw.choice([None, "nonsense", *(f"steps['{member}']['status']" for member in members)])
     if source is not None:
         value = expr(source)
         more["outputs"] = (OutputSpec(name="o", source="expression", value=value),)
     steps.insert(place, group(step_id, *members, **more))
 
 
-def _needs(draw: st.DrawFn, known: list[str]) -> dict[str, str]:
+def _needs(draw: Random, known: list[str]) -> dict[str, str]:
     if not known:
         return {}
-    wanted = draw(st.lists(st.sampled_from(known), max_size=2, unique=True))
-    return {name: draw(st.sampled_from(STATUSES)) for name in wanted}
+    wanted = draw.sample(known, min(len(known), draw.randint(0, 2)))
+    return {name: draw.choice(STATUSES) for name in wanted}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.domain.random_plans import pins, plans
+from tests.domain.building import PIN
+from tests.domain.random_plans import random_plan
 from tests.domain.watching import WatchedWorld, started_attempts
 from wfconsole.domain.decide import next_wakeup
 from wfconsole.domain.facts import AnyFact, AttemptEnded, ChannelFailed, StartRun, Wakeup
@@ -25,7 +27,8 @@ MOVES = [
     *["end"] * 14, *["wake"] * 4, "stale", "again", "pause", "resume", "resume", "cancel", "force", "channel", "close", "take",
     "start", "early",
 ]  # fmt: skip
-moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 7)), min_size=6, max_size=40)
+chances = st.randoms(use_true_random=True)
+"""Evenly spread, unlike Hypothesis's own choices, which stay with small plans; a failure is reproduced by its seed."""
 
 
 class RandomWorld(WatchedWorld):
@@ -79,22 +82,27 @@ class RandomWorld(WatchedWorld):
             assert self.decide(Wakeup(fact_id=f"wakeup:{due}", at=self.now)).records, "woken in vain"
 
     def stale(self, n: int) -> None:
-        """A report of an attempt that is not under way."""
+        """Reports of attempts that are not under way say nothing (after a refusal any fact may notice that time has passed)."""
+        reports = [("nobody", 1)]
         for step in list(self.state.all_steps())[n:]:
-            number = n if n != step.attempt or self.kind(step.step_id) in {"steps", "set", "check"} else n + 1
-            ruling = self.send(AttemptEnded, step_id=step.step_id, attempt=number, outcome="succeeded", at=0)
-            assert not ruling.records
-        assert not self.send(AttemptEnded, step_id="nobody", attempt=1, outcome="failed", at=0).records
+            current = n == step.attempt and self.kind(step.step_id) not in {"steps", "set", "check"}
+            reports.append((step.step_id, n + 1 if current else n))
+        for step_id, number in reports:
+            if step_id in self.live() and self.state.step(step_id).attempt == number:
+                continue  # what was due has just begun under this number
+            due = next_wakeup(self.state)
+            ruling = self.send(AttemptEnded, step_id=step_id, attempt=number, outcome="succeeded", at=0)
+            assert not ruling.records or (due is not None and due <= ruling.records[0].at)
 
     def drain(self) -> None:
         """Give every attempt an outcome, let time pass, and be the person who is waited for."""
         for _ in range(300):
             if self.state.is_terminal:
                 return
-            self._drain_one()
+            self.drain_one()
         raise AssertionError("the run does not end")
 
-    def _drain_one(self) -> None:
+    def drain_one(self) -> None:
         if not self.state.started:
             self.take()
         elif self.live():
@@ -110,16 +118,17 @@ class RandomWorld(WatchedWorld):
             assert self.cancel().refusal is None
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plans(), pins, st.integers(0, 9), moves)
-def test_whatever_happens_every_invariant_holds_and_the_run_ends(
-    made_of: Plan, pin: Any, late: int, steps: list[tuple[str, int]]
-) -> None:
-    world = RandomWorld(made_of, pin=pin)
-    if late:
+RANDOM = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@RANDOM
+@given(chances)
+def test_whatever_happens_every_invariant_holds_and_the_run_ends(chance: Random) -> None:
+    world = RandomWorld(random_plan(chance), pin=chance.choice([None, PIN]))
+    if chance.randint(0, 9):
         world.take()
-    for kind, n in steps:
-        world.move(kind, n)
+    for _ in range(chance.randint(0, 40)):
+        world.move(chance.choice(MOVES), chance.randint(0, 7))
     world.check_journal()
     world.drain()
     world.check_end()
@@ -129,19 +138,20 @@ def test_whatever_happens_every_invariant_holds_and_the_run_ends(
     assert not world.take().records
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plans(), st.lists(st.integers(0, 7), min_size=3, max_size=30))
-def test_a_run_that_nobody_disturbs_ends_by_itself_or_waits_for_a_person(made_of: Plan, order: list[int]) -> None:
-    """The same plan ends the same way whatever the order in which its attempts succeed."""
+@RANDOM
+@given(chances)
+def test_the_order_in_which_attempts_succeed_does_not_change_how_a_run_ends(chance: Random) -> None:
+    made_of = random_plan(chance)
     endings = set()
-    for numbers in (order, [0]):
+    for last in (7, 0):
         world = RandomWorld(made_of)
         world.take()
-        for n in numbers:
-            world.end_one(n, "succeeded")
         while not world.state.is_terminal and world.status() != "awaiting_approval":
-            world._drain_one()
+            if world.live():
+                world.end_one(chance.randint(0, last), "succeeded")
+            else:
+                world.drain_one()
         endings.add((world.status(), tuple(sorted(world.statuses().items()))))
-    ends_early = made_of.limits.cost_usd or made_of.limits.sandbox_time_ms or made_of.limits.timeout_ms
-    if not ends_early and made_of.limits.max_steps > 100:
+    limits = made_of.limits
+    if not (limits.cost_usd or limits.sandbox_time_ms or limits.timeout_ms or limits.max_steps < 100):
         assert len(endings) == 1
