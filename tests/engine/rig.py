@@ -16,7 +16,7 @@ from wfconsole.domain.facts import AnyFact, RunClosed, StartRun
 from wfconsole.domain.plan import CommandPolicy, Need, Plan, RecipeRef, RunBody, StepPlan
 from wfconsole.domain.records import Actor
 from wfconsole.domain.run import RunState
-from wfconsole.engine.attempt import attempt_runner
+from wfconsole.engine.attempt import attempt_runner, sweeper
 from wfconsole.engine.local import LocalPorts
 from wfconsole.engine.signals import Signals
 from wfconsole.engine.supervisor import Supervisor
@@ -107,6 +107,7 @@ class Rig:
             run_attempt=attempt_runner(step_ports, self.folder),
             close_run=close,
             seal=seal,
+            sweep=sweeper(step_ports, self.folder),
             subscribers=self.subscribers,
             signals=self.signals,
         )

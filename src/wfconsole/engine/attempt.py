@@ -10,29 +10,47 @@ from collections.abc import Callable
 from wfconsole.domain.effects import StartAttempt
 from wfconsole.domain.facts import AttemptEnded
 from wfconsole.domain.run import RunState
-from wfconsole.engine.local import Attempt, AttemptRunner
-from wfconsole.ports import RunFolder
-from wfconsole.steps.command import Job, StepPorts, run_command
+from wfconsole.engine.local import Attempt, AttemptRunner, Sweeper
+from wfconsole.ports import RunFolder, SandboxHandle
+from wfconsole.steps.command import Job, StepPorts, run_command, sandbox_spec
 
 
 def attempt_runner(ports: StepPorts, folder: Callable[[str], RunFolder]) -> AttemptRunner:
     """A function that carries attempts out with these ports; `folder` says where a run's files are."""
 
     async def run(effect: StartAttempt, state: RunState, attempt: Attempt) -> AttemptEnded:
-        upstream = sorted(state.index.upstream(effect.step_id), key=state.index.order.__getitem__)
-        job = Job(
-            run_id=state.run_id,
-            plan=state.index.steps[effect.step_id],
-            attempt=effect.attempt,
-            resolved=effect.resolved,
-            folder=folder(state.run_id),
-            upstream=tuple(upstream),
-            output_bytes=state.plan.limits.output_bytes,
-        )
-        told = Stops(attempt)
-        return await run_command(job, ports, told.next_stop)
+        job = _job(effect, state, folder)
+
+        def hold(handle: SandboxHandle) -> None:
+            attempt.release = lambda: ports.sandbox.remove(handle)
+
+        return await run_command(job, ports, Stops(attempt).next_stop, hold)
 
     return run
+
+
+def sweeper(ports: StepPorts, folder: Callable[[str], RunFolder]) -> Sweeper:
+    """A function that removes the sandbox of an ended attempt, when its owner died before it could."""
+
+    async def sweep(effect: StartAttempt, state: RunState) -> None:
+        job = _job(effect, state, folder)
+        if job.in_dir.exists():
+            await ports.sandbox.remove(await ports.sandbox.prepare(sandbox_spec(job)))
+
+    return sweep
+
+
+def _job(effect: StartAttempt, state: RunState, folder: Callable[[str], RunFolder]) -> Job:
+    upstream = sorted(state.index.upstream(effect.step_id), key=state.index.order.__getitem__)
+    return Job(
+        run_id=state.run_id,
+        plan=state.index.steps[effect.step_id],
+        attempt=effect.attempt,
+        resolved=effect.resolved,
+        folder=folder(state.run_id),
+        upstream=tuple(upstream),
+        output_bytes=state.plan.limits.output_bytes,
+    )
 
 
 class Stops:

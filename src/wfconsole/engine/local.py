@@ -8,21 +8,29 @@ commands from other processes do, and are looked for whenever the database has c
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from wfconsole.domain.decide import decide
 from wfconsole.domain.draft import Ruling
 from wfconsole.domain.effects import CloseRun, Effect, SealBundle, StartAttempt, StopAttempt
 from wfconsole.domain.events import EventChannelFailed, Record
+from wfconsole.domain.evolve import evolve
 from wfconsole.domain.facts import AnyFact, AttemptEnded, ChannelFailed, RunClosed, Wakeup
 from wfconsole.domain.failures import cause
+from wfconsole.domain.records import ArtifactRecord
 from wfconsole.domain.run import RunState
 from wfconsole.engine.signals import Signals
-from wfconsole.ports import Clock, Commit, Evaluate, Store, Subscriber
+from wfconsole.ports import Clock, Commit, Evaluate, Store, Subscriber, WfconsoleError
 
 INBOX_POLL_S = 0.25
-"""How often the inbox is looked at when nothing else happens; the database is the truth, a wake-up is only a hint."""
+"""How often the inbox is looked at, however busy the run is; the database is the truth, a wake-up is only a hint."""
+
+Release = Callable[[], Awaitable[None]]
+"""Gives back what an attempt held (its container); called once its outcome is durable, and not before."""
 
 
 class Attempt:
@@ -31,6 +39,7 @@ class Attempt:
     def __init__(self) -> None:
         self.stop_requested = asyncio.Event()
         self.force = False
+        self.release: Release | None = None
 
     def stop(self, *, force: bool) -> None:
         self.force = self.force or force
@@ -38,13 +47,14 @@ class Attempt:
 
 
 AttemptRunner = Callable[[StartAttempt, RunState, Attempt], Awaitable[AttemptEnded]]
+Sweeper = Callable[[StartAttempt, RunState], Awaitable[None]]
 Closer = Callable[[RunState], Awaitable[RunClosed]]
 Sealer = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPorts:
-    """What a LocalDriver needs: the store, a clock, and the three functions that carry out effects."""
+    """What a LocalDriver needs: the store, a clock, and the functions that carry out effects and clean up after the dead."""
 
     store: Store
     clock: Clock
@@ -52,6 +62,7 @@ class LocalPorts:
     run_attempt: AttemptRunner
     close_run: Closer
     seal: Sealer
+    sweep: Sweeper
     subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
     signals: Signals = field(default_factory=Signals)
 
@@ -65,7 +76,11 @@ class LocalDriver:
         self._facts: asyncio.Queue[AnyFact | None] = asyncio.Queue()
         self._attempts: dict[str, Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._answers: dict[str, asyncio.Future[Ruling]] = {}
+        self._answers: dict[str, asyncio.Future[Ruling | None]] = {}
+        self._releases: dict[str, Release] = {}
+        self._releasing: set[asyncio.Task[None]] = set()
+        self._looked_at = float("-inf")
+        self._closed = False
         self._deaf: set[str] = set()
         self._pending: list[AnyFact] = []
         self._taken: set[str] = set()
@@ -81,23 +96,39 @@ class LocalDriver:
         if ruling.records:
             await self._ports.store.commit(Commit(run_id=run_id, expected_seq=seq, records=ruling.records, fact=fact))
         self._ports.signals.emit("committed", run_id)
+        release = self._releases.pop(fact.fact_id, None)
+        if release is not None:
+            _spawn(self._releasing, _released(release))
         for record in ruling.records:
             self._publish(record)
         answer = self._answers.pop(fact.fact_id, None)
         if answer is not None and not answer.done():
             answer.set_result(ruling)
 
+    async def introduce(self, state: RunState, records: Sequence[Record]) -> None:
+        """Tell subscribers what was recorded before anybody drove the run; that one fails is on record before it goes on."""
+        for record in records:
+            self._publish(record)
+        while not self._facts.empty():
+            fact = self._facts.get_nowait()
+            if fact is None:
+                continue
+            ruling = decide(state, fact, self.evaluate)
+            await self.commit(self._run_id, state.seq, ruling, fact)
+            for record in ruling.records:
+                state = evolve(state, record)
+
     async def start(self, effect: Effect, state: RunState) -> None:
         match effect:
             case StartAttempt():
                 attempt = self._attempts[f"{effect.step_id}#{effect.attempt}"] = Attempt()
-                self._spawn(self._run(effect, state, attempt))
+                _spawn(self._tasks, self._run(effect, state, attempt))
             case StopAttempt():
                 running = self._attempts.get(f"{effect.step_id}#{effect.attempt}")
                 if running is not None:
                     running.stop(force=effect.force)
             case CloseRun():
-                self._spawn(self._close(state))
+                _spawn(self._tasks, self._close(state))
             case SealBundle():
                 await self._ports.seal(self._run_id)
             case _:
@@ -105,17 +136,19 @@ class LocalDriver:
 
     async def next_fact(self, run_id: str, wakeup: int | None) -> AnyFact | None:  # noqa: ARG002  # the port has it
         while True:
+            if time.monotonic() - self._looked_at >= INBOX_POLL_S:
+                await self._look_into_inbox()
             if self._pending:
                 return self._pending.pop(0)
+            if not self._facts.empty():
+                return self._facts.get_nowait()
             wait = INBOX_POLL_S
             if wakeup is not None:
                 wait = min(wait, (wakeup - self._ports.clock.now_ms()) / 1000)
                 if wait <= 0:
                     return Wakeup(fact_id=f"wakeup:{wakeup}", at=max(wakeup, self._ports.clock.now_ms()))
-            try:
+            with suppress(TimeoutError):
                 return await asyncio.wait_for(self._facts.get(), wait)
-            except TimeoutError:
-                await self._look_into_inbox()
 
     async def _look_into_inbox(self) -> None:
         """Take what came in by other processes; each fact once, also one whose ruling is empty and commits nothing."""
@@ -123,30 +156,38 @@ class LocalDriver:
             if fact.fact_id not in self._taken:
                 self._taken.add(fact.fact_id)
                 self._pending.append(fact)
+        self._looked_at = time.monotonic()
 
-    async def deliver(self, fact: AnyFact) -> Ruling:
-        """Hand a command to the loop and wait for what it decides. Must be called on the driver's event loop."""
-        answer: asyncio.Future[Ruling] = asyncio.get_running_loop().create_future()
-        self._answers[fact.fact_id] = answer
-        await self._facts.put(fact)
-        return await answer
+    async def deliver(self, fact: AnyFact) -> Ruling | None:
+        """Hand a command to the loop and wait for what it decides; None when the loop ended without having decided it.
+
+        Must be called on the driver's event loop. The same command delivered twice has one answer.
+        """
+        if self._closed:
+            return None
+        answer = self._answers.get(fact.fact_id)
+        if answer is None:
+            answer = self._answers[fact.fact_id] = asyncio.get_running_loop().create_future()
+            await self._facts.put(fact)
+        return await asyncio.shield(answer)
+
+    def sweep(self, effect: StartAttempt, state: RunState) -> None:
+        """Have what an ended attempt may have left removed, beside everything else."""
+        _spawn(self._releasing, _released(lambda: self._ports.sweep(effect, state)))
 
     def let_go(self) -> None:
         """End the loop at its next turn; attempts under way are not stopped."""
         self._facts.put_nowait(None)
 
     async def close(self) -> None:
-        """Nothing of this driver goes on afterwards; containers do."""
+        """Nothing of this driver goes on afterwards; containers of attempts whose outcome is not recorded do."""
+        self._closed = True
         for answer in self._answers.values():
-            answer.cancel()
+            if not answer.done():
+                answer.set_result(None)
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await asyncio.gather(*self._tasks, *self._releasing, return_exceptions=True)
 
     async def _run(self, effect: StartAttempt, state: RunState, attempt: Attempt) -> None:
         name = f"{effect.step_id}#{effect.attempt}"
@@ -162,6 +203,8 @@ class LocalDriver:
                 cause=cause("INTERNAL", f"{type(error).__name__}: {error}"),
             )
         del self._attempts[name]
+        if attempt.release is not None:
+            self._releases[ended.fact_id] = attempt.release
         self._ports.signals.emit("attempt_ended", name)
         await self._facts.put(ended)
 
@@ -169,9 +212,11 @@ class LocalDriver:
         try:
             closed = await self._ports.close_run(state)
         except Exception as error:  # noqa: BLE001 - a run always ends, also when its diff cannot be taken
-            closed = RunClosed(
-                fact_id="run:closed", at=self._ports.clock.now_ms(), warnings=(f"{type(error).__name__}: {error}",)
+            reason = f"the diff could not be taken: {type(error).__name__}: {error}"
+            none = ArtifactRecord(
+                artifact_id="run/none", step_id=None, attempt=None, name="none", kind="none", reason=reason
             )
+            closed = RunClosed(fact_id="run:closed", at=self._ports.clock.now_ms(), artifacts=(none,))
         await self._facts.put(closed)
 
     def _publish(self, record: Record) -> None:
@@ -194,3 +239,15 @@ class LocalDriver:
                 )
             else:
                 self._deaf.discard(name)
+
+
+def _spawn(tasks: set[asyncio.Task[None]], work: Awaitable[None]) -> None:
+    task: asyncio.Task[None] = asyncio.ensure_future(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _released(release: Release) -> None:
+    """The outcome is recorded: a container that cannot be removed changes nothing of it. Its labels say whose it was."""
+    with suppress(WfconsoleError):
+        await release()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from wfconsole.domain.draft import Ruling
-from wfconsole.domain.effects import CloseRun, StartAttempt, effects
+from wfconsole.domain.effects import CloseRun, SealBundle, StartAttempt, StopAttempt, effects
 from wfconsole.domain.events import Record
 from wfconsole.domain.evolve import fold
 from wfconsole.domain.facts import AnyFact, TakeRun
@@ -20,6 +20,9 @@ from wfconsole.domain.run import RunState
 from wfconsole.engine.drive import drive
 from wfconsole.engine.local import LocalDriver, LocalPorts
 from wfconsole.ports import WfconsoleError
+
+_WAITING = ("awaiting_approval", "paused")
+"""Only a person can go on."""
 
 
 class Lock(Protocol):
@@ -60,21 +63,15 @@ class Supervisor:
         state = fold(records)
         if state is None:
             raise WfconsoleError("NOT_FOUND", f"there is no run {run_id}", "`wfconsole runs` lists them")
-        if state.is_terminal:
-            return state
-        now = ports.clock.now_ms()
-        for effect in left_behind(state, records):
-            await driver.start(effect, state)
-        if state.closing:
-            await driver.start(CloseRun(), state)
-        take = TakeRun(fact_id=f"take:{self._owner}:{state.seq}", at=now, owner=self._owner)
-        self._drivers[run_id] = driver
         try:
-            return await drive(
-                run_id, driver, take, lambda after: until_waiting and after.status == "awaiting_approval"
-            )
+            await _take_over(driver, state, records)
+            if state.is_terminal:
+                return state
+            self._drivers[run_id] = driver
+            take = TakeRun(fact_id=f"take:{self._owner}:{state.seq}", at=ports.clock.now_ms(), owner=self._owner)
+            return await drive(run_id, driver, take, lambda after: until_waiting and after.status in _WAITING)
         finally:
-            del self._drivers[run_id]
+            self._drivers.pop(run_id, None)
             await driver.close()
 
     async def deliver(self, run_id: str, fact: AnyFact) -> Ruling | None:
@@ -83,15 +80,42 @@ class Supervisor:
         return None if driver is None else await driver.deliver(fact)
 
 
-def left_behind(state: RunState, records: Sequence[Record]) -> list[StartAttempt]:
-    """The attempts that an earlier owner had claimed and not ended, to be carried out under the same number.
+async def _take_over(driver: LocalDriver, state: RunState, records: Sequence[Record]) -> None:
+    """Go on with everything that an earlier owner had begun, wherever it died."""
+    for attempt in over(state, records):
+        driver.sweep(attempt, state)
+    if state.is_terminal:
+        await driver.start(SealBundle(), state)
+        return
+    if not state.started:
+        await driver.introduce(state, records)
+    for effect in left_behind(state, records):
+        await driver.start(effect, state)
+    if state.closing:
+        await driver.start(CloseRun(), state)
+
+
+def left_behind(state: RunState, records: Sequence[Record]) -> list[StartAttempt | StopAttempt]:
+    """The attempts that an earlier owner had claimed and not ended, to be carried out under the same number, and their stops.
 
     One that never began is begun now; the container of one that began is adopted; one whose container is gone is abandoned.
     """
-    live = {
+    live = _live(state)
+    of_attempts = [effect for effect in effects(records) if isinstance(effect, StartAttempt | StopAttempt)]
+    return [effect for effect in of_attempts if live.get(effect.step_id) == effect.attempt]
+
+
+def over(state: RunState, records: Sequence[Record]) -> list[StartAttempt]:
+    """The attempts whose end is recorded."""
+    live = _live(state)
+    claimed = [effect for effect in effects(records) if isinstance(effect, StartAttempt)]
+    return [effect for effect in claimed if live.get(effect.step_id) != effect.attempt]
+
+
+def _live(state: RunState) -> dict[str, int]:
+    """Number of the attempt under way, by step."""
+    return {
         step.step_id: step.attempt
         for step in state.all_steps()
         if step.status == "running" and state.index.steps[step.step_id].kind not in PURE_KINDS
     }
-    claimed = [effect for effect in effects(records) if isinstance(effect, StartAttempt)]
-    return [effect for effect in claimed if live.get(effect.step_id) == effect.attempt]

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wfconsole.compiler.expressions import evaluate
 from wfconsole.config import Settings
 from wfconsole.control.office import Office, OfficePorts
-from wfconsole.control.starting import StartPorts
+from wfconsole.control.starting import Compiled, StartPorts
 from wfconsole.domain.codec import canonical, wire
 from wfconsole.domain.events import Record, RunCreated
-from wfconsole.domain.plan import Json
-from wfconsole.engine.attempt import attempt_runner
+from wfconsole.domain.plan import Json, RecipeRef
+from wfconsole.engine.attempt import attempt_runner, sweeper
 from wfconsole.engine.bundle import sealer
 from wfconsole.engine.clock import SystemClock
 from wfconsole.engine.close import run_closer
 from wfconsole.engine.local import LocalPorts
 from wfconsole.engine.supervisor import Supervisor
-from wfconsole.main.recipes import compile_for_run
-from wfconsole.ports import Evaluate, RunFolder, Subscriber
+from wfconsole.ports import Evaluate, RunFolder, Store, Subscriber, Workspaces
 from wfconsole.sandbox.docker import DockerSandbox
 from wfconsole.sandbox.folders import Account
 from wfconsole.steps.command import StepPorts
@@ -35,6 +36,7 @@ from wfconsole.workspace.copy import GitWorkspaces
 
 async def open_office(settings: Settings) -> Office:
     """Everything a front end needs. Contacts no engine before a step starts. Raises STORE_CORRUPT, STORE_TOO_NEW."""
+    loop = asyncio.get_running_loop()
     store = SqliteStore.open(settings.state)
     artifacts = DiskArtifacts(settings.artifacts)
     account = Account.here()
@@ -42,13 +44,7 @@ async def open_office(settings: Settings) -> Office:
     clock = SystemClock()
     locks = FileLocks(settings.state / "locks")
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    sandbox = DockerSandbox(
-        database_id=store.database_id,
-        owner=owner,
-        cache=settings.cache / "sandbox",
-        gates=settings.account / "gates",
-        docker_host=settings.environ.get("DOCKER_HOST"),
-    )
+    sandbox = _sandbox(settings, store.database_id, owner)
     steps = StepPorts(sandbox=sandbox, artifacts=artifacts, collector=FileCollector(artifacts=artifacts), clock=clock)
 
     def folder(run_id: str) -> RunFolder:
@@ -57,41 +53,72 @@ async def open_office(settings: Settings) -> Office:
     def evaluate_of(run_id: str) -> Evaluate:
         return evaluate_with(_pinned_files(folder(run_id)))
 
+    def journal_of(run_id: str) -> Sequence[Record]:
+        return asyncio.run_coroutine_threadsafe(store.load(run_id), loop).result()
+
+    seal = sealer(store, folder, run_view)
+
     def ports_of(run_id: str) -> LocalPorts:
+        """Called in a thread: the loop stays free to read the journal for it."""
         return LocalPorts(
             store=store,
             clock=clock,
             evaluate=evaluate_of(run_id),
             run_attempt=attempt_runner(steps, folder),
             close_run=run_closer(workspaces, artifacts, clock, folder),
-            seal=sealer(store, folder, run_view),
-            subscribers=subscribers(settings),
+            seal=seal,
+            sweep=sweeper(steps, folder),
+            subscribers=subscribers(settings, lambda: journal_of(run_id)),
         )
 
     async def close() -> None:
-        await sandbox.close()
-        await store.close()
+        try:
+            await sandbox.close()
+        finally:
+            await store.close()
 
-    start = StartPorts(
-        store=store,
-        workspaces=workspaces,
-        clock=clock,
-        folder=folder,
-        compile=lambda name: compile_for_run(settings, name),
-        evaluate_with=evaluate_with,
-        trace_url=settings.trace_url,
-        project=settings.project,
-    )
     return Office(
         OfficePorts(
-            start=start,
+            start=_start_ports(settings, store, workspaces, folder),
             artifacts=artifacts,
             driving=Supervisor(owner, locks, ports_of),
             acquire=locks.acquire,
             evaluate_of=evaluate_of,
+            seal=seal,
             close=close,
         )
     )
+
+
+def _sandbox(settings: Settings, database_id: str, owner: str) -> DockerSandbox:
+    return DockerSandbox(
+        database_id=database_id,
+        owner=owner,
+        cache=settings.cache / "sandbox",
+        gates=settings.account / "gates",
+        docker_host=settings.environ.get("DOCKER_HOST"),
+    )
+
+
+def _start_ports(
+    settings: Settings, store: Store, workspaces: Workspaces, folder: Callable[[str], RunFolder]
+) -> StartPorts:
+    return StartPorts(
+        store=store,
+        workspaces=workspaces,
+        clock=SystemClock(),
+        folder=folder,
+        compile=lambda name: _compile(settings, name),
+        evaluate_with=evaluate_with,
+        trace_url=settings.trace_url,
+        project=settings.project,
+    )
+
+
+def _compile(settings: Settings, name: str) -> Compiled:
+    from wfconsole.main.recipes import compile_for_run  # 15 ms that only starting a run pays
+
+    return compile_for_run(settings, name)
 
 
 def evaluate_with(files: Mapping[str, bytes]) -> Evaluate:
@@ -110,22 +137,34 @@ def _pinned_files(folder: RunFolder) -> dict[str, bytes]:
     }
 
 
-def subscribers(settings: Settings) -> dict[str, Subscriber]:
+def subscribers(settings: Settings, journal: Callable[[], Sequence[Record]]) -> dict[str, Subscriber]:
     """Who is told of every event besides the journal."""
-    return {} if settings.events_file is None else {"events_file": EventsFile(settings.events_file)}
+    if settings.events_file is None:
+        return {}
+    created = next((record.event for record in journal() if isinstance(record.event, RunCreated)), None)
+    return {} if created is None else {"events_file": EventsFile(settings.events_file, created.plan.recipe)}
 
 
 class EventsFile:
-    """Appends every event as a JSON line to a file that the operator named. A failure to write is the caller's to record."""
+    """Appends every event as a JSON line to a file that the operator named. A failure to write is the caller's to record.
 
-    def __init__(self, path: Path) -> None:
+    Never waits: a pipe that nobody reads, or not fast enough, is a failure to write.
+    """
+
+    def __init__(self, path: Path, recipe: RecipeRef) -> None:
         self._path = path
-        self._recipe = ("", "")
+        self._recipe = recipe
+        self._torn = False
 
     def __call__(self, run_id: str, record: Record) -> None:
-        if isinstance(record.event, RunCreated):
-            recipe = record.event.plan.recipe
-            self._recipe = (recipe.name, recipe.version)
-        document: Json = wire(record, run_id=run_id, name=self._recipe[0], version=self._recipe[1])
-        with self._path.open("ab") as out:
-            out.write(canonical(document) + b"\n")
+        document: Json = wire(record, run_id=run_id, name=self._recipe.name, version=self._recipe.version)
+        line = b"\n" * self._torn + canonical(document) + b"\n"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o666)
+        try:
+            written = os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+        self._torn = written < len(line)
+        if self._torn:
+            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were taken", str(self._path))

@@ -1,14 +1,20 @@
 """`run` and `shell` steps: one attempt in one sandbox, from the resolved commands to the outcome.
 
-Owns the order: prepare, go, wait, read what was left, remove. Refuses to know Docker. A command that fails is an outcome; so is a
-sandbox that cannot be had. Whatever the step left is collected also when it failed: that is when one wants to look at it.
+Owns the order: prepare, go, wait, read what was left. Refuses to know Docker. A command that fails is an outcome; so is a
+sandbox that cannot be had. Whatever the step left is collected also when it failed: that is when one wants to look at it. What
+would surprise: nothing is removed here. The container is the only witness of the outcome until that is recorded, so the caller,
+who is told of it by `hold`, removes it then; or its next owner would run the commands a second time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import errno
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from wfconsole.domain.facts import AttemptEnded
@@ -67,6 +73,11 @@ class Job:
     def name(self) -> str:
         return f"{self.plan.step_id}#{self.attempt}"
 
+    @property
+    def in_dir(self) -> Path:
+        """There for as long as the sandbox is."""
+        return self.folder.attempt(self.plan.step_id, self.attempt) / "in"
+
 
 @dataclass(slots=True)
 class _Result:
@@ -77,12 +88,23 @@ class _Result:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-async def run_command(job: Job, ports: StepPorts, stopped: Callable[[], Awaitable[bool]]) -> AttemptEnded:
-    """Carry the attempt out. `stopped()` returns when a stop is asked for, with True for a forced one. Never raises."""
+Stopped = Callable[[], Awaitable[bool]]
+Hold = Callable[[SandboxHandle], None]
+
+
+async def run_command(job: Job, ports: StepPorts, stopped: Stopped, hold: Hold) -> AttemptEnded:
+    """Carry the attempt out; errors of sandbox and disk are outcomes.
+
+    `stopped()` returns when a stop is asked for, with True for a forced one. `hold` is told which sandbox there is to be
+    removed when the outcome is durable.
+    """
     try:
-        result = await _in_sandbox(job, ports, stopped)
+        result = await _in_sandbox(job, ports, stopped, hold)
     except WfconsoleError as error:
         result = _Result(_OUTCOMES.get(error.code, "errored"), error.cause)
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        result = _Result("errored", cause("DISK_FULL" if full else "INTERNAL", str(error)))
     return AttemptEnded(
         fact_id=f"{job.name}:ended",
         at=ports.clock.now_ms(),
@@ -95,20 +117,21 @@ async def run_command(job: Job, ports: StepPorts, stopped: Callable[[], Awaitabl
     )
 
 
-async def _in_sandbox(job: Job, ports: StepPorts, stopped: Callable[[], Awaitable[bool]]) -> _Result:
+async def _in_sandbox(job: Job, ports: StepPorts, stopped: Stopped, hold: Hold) -> _Result:
     spec = await asyncio.to_thread(sandbox_spec, job)
     handle = await ports.sandbox.prepare(spec)
-    stopper = asyncio.ensure_future(_stop_when_asked(ports.sandbox, handle, stopped))
-    try:
-        result = await _go_and_wait(job, ports, handle)
-    except Exception:
-        await ports.sandbox.remove(handle)
-        raise
-    finally:
-        stopper.cancel()
-    # Not in the `finally`: when this task is cancelled the container goes on, for the next owner to adopt.
-    await ports.sandbox.remove(handle)
-    return result
+    hold(handle)
+    async with _stopping(ports.sandbox, handle, stopped) as broken:
+        working = asyncio.ensure_future(_go_and_wait(job, ports, handle))
+        try:
+            either: set[asyncio.Future[Any]] = {working, broken}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                broken.result()  # the stop failed, and nothing else would ever end the attempt
+            return await working
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
 
 
 async def _go_and_wait(job: Job, ports: StepPorts, handle: SandboxHandle) -> _Result:
@@ -119,13 +142,34 @@ async def _go_and_wait(job: Job, ports: StepPorts, handle: SandboxHandle) -> _Re
     return await _read(job, ports, handle, end)
 
 
-async def _stop_when_asked(sandbox: Sandbox, handle: SandboxHandle, stopped: Callable[[], Awaitable[bool]]) -> None:
-    """A graceful stop may be followed by a forced one."""
-    while True:
-        force = await stopped()
-        await sandbox.stop(handle, force=force)
-        if force:
-            return
+@asynccontextmanager
+async def _stopping(sandbox: Sandbox, handle: SandboxHandle, stopped: Stopped) -> AsyncIterator[asyncio.Future[None]]:
+    """Stop the sandbox whenever it is asked for; the future is done when that failed.
+
+    A forced stop does not wait for the graceful one before it.
+    """
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def stop(*, force: bool) -> None:
+        try:
+            await sandbox.stop(handle, force=force)
+        except Exception as error:  # noqa: BLE001 - raised where the attempt is waited for
+            if not broken.done():
+                broken.set_exception(error)
+
+    async def listen() -> None:
+        while True:
+            tasks.add(asyncio.ensure_future(stop(force=await stopped())))
+
+    tasks.add(asyncio.ensure_future(listen()))
+    try:
+        yield broken
+    finally:
+        for task in tasks:
+            task.cancel()
+        if not broken.cancel():
+            broken.exception()  # seen: the attempt ended by itself nevertheless
 
 
 def sandbox_spec(job: Job) -> SandboxSpec:
@@ -140,7 +184,9 @@ def sandbox_spec(job: Job) -> SandboxSpec:
     mounts += [Mount(source=folder.recipe, target="/recipe")] if folder.recipe.is_dir() else []
     for step_id in job.upstream:
         source = folder.artifacts / step_id
-        mounts += [Mount(source=source, target=f"/artifacts/{step_id}")] if source.is_dir() else []
+        if source.is_dir():
+            _listable(source)
+            mounts.append(Mount(source=source, target=f"/artifacts/{step_id}"))
     workdir = resolved["workdir"]
     return SandboxSpec(
         run_id=job.run_id,
@@ -148,7 +194,7 @@ def sandbox_spec(job: Job) -> SandboxSpec:
         attempt=job.attempt,
         template=plan.template,
         commands=tuple(tuple(argv) for argv in resolved["commands"]),
-        in_dir=attempt / "in",
+        in_dir=job.in_dir,
         out_dir=folder.logs(plan.step_id, job.attempt),
         scratch=scratch,
         halt_on_error=plan.halt_on_error,
@@ -160,6 +206,12 @@ def sandbox_spec(job: Job) -> SandboxSpec:
         limits=SandboxLimits(output_bytes=job.output_bytes),
         timeout_ms=plan.timeout_ms,
     )
+
+
+def _listable(top: Path) -> None:
+    """The sandbox is another user, and our umask may have closed the folders to it."""
+    for folder, _, _ in os.walk(top):
+        Path(folder).chmod(0o755)
 
 
 def _children(folder: Any) -> list[Any]:

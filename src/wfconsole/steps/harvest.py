@@ -7,6 +7,7 @@ scratch folder.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -83,8 +84,8 @@ class _Place:
 async def _collect(job: _Place, collector: Collector, found: Harvest) -> None:
     plan, folder, spec = job.plan, job.folder, job.spec
     wanted: list[tuple[ArtifactKind, list[str]]] = [
+        ("report", list(plan.reports.values())),  # first: a report that also matches a pattern of artifacts is a report
         ("file", list(plan.artifacts)),
-        ("report", list(plan.reports.values())),
     ]
     for kind, patterns in wanted:
         scratch = [pattern.removeprefix(SCRATCH) for pattern in patterns if pattern.startswith(SCRATCH)]
@@ -114,9 +115,8 @@ class _Reader:
         if output.source == "result":
             return await self._from_result(output)
         if output.source == "stdout":
-            last = max(
-                (int(path.stem) for path in self._spec.out_dir.glob("*.stdout") if path.stem.isdigit()), default=0
-            )
+            begun = [k for k in range(len(self._spec.commands)) if os.path.lexists(self._spec.out_dir / f"{k}.stdout")]
+            last = begun[-1] if begun else 0
             return read_output(output, await self._read(self._spec.out_dir, f"{last}.stdout", "stdout"))
         return read_output(output, await self.file(output.file or ""))
 
