@@ -22,7 +22,8 @@ class Settings:
     `state`: database, runs, artifacts. `config`: config.toml and the user's recipes. `cache`: can be deleted any time.
     `account`: shared by all state folders of the account.
 
-    `trace_url` is a template with ``{trace_id}`` and ``{span_id}``; `events_file` gets every event as a JSON line.
+    `trace_url` is a template with ``{trace_id}`` and ``{span_id}``; `events_file` gets every event as a JSON line, a relative
+    one lies beside config.toml.
     `recipes` and `themes` are the folders that come with the program.
     """
 
@@ -78,7 +79,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         recipes=_shipped("recipes"),
         themes=_shipped("themes"),
         trace_url=values.get("trace_url"),
-        events_file=Path(values["events_file"]) if "events_file" in values else None,
+        events_file=config / Path(values["events_file"]).expanduser() if "events_file" in values else None,
         project=values.get("project"),
         environ=dict(environ),
     )

@@ -134,6 +134,9 @@ class FakeDoor:
             )
         return Answer(records=tuple(records))
 
+    async def close(self) -> None:
+        await self.store.close()
+
     async def watch(self, run_id: str, after_seq: int = 0) -> AsyncIterator[Sequence[Record]]:
         async for batch in self.store.changes(run_id, after_seq):
             yield batch

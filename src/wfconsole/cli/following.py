@@ -45,6 +45,10 @@ class Display(Protocol):
 
     def end(self, view: RunViewBuilder) -> None: ...
 
+    def leave(self) -> None:
+        """Give the terminal back as it was, however the following ended; called last, also after `end`."""
+        ...
+
 
 @dataclass(slots=True)
 class Follow:
@@ -64,24 +68,30 @@ class Follow:
 
     async def to_end(self, seen: Sequence[Record] = ()) -> int:
         """Follow until the run is over, or only a person can go on; the exit status. `seen` is the journal so far."""
-        with _signals(self._interrupt):
-            self._take(seen)
-            driver = asyncio.ensure_future(self._drive()) if self.drives and not self.view.is_over else None
-            try:
-                if not self.view.is_over:
-                    await self._loop()
-                if driver is not None and not self.view.is_over:
-                    driver.cancel()
-                if driver is not None:
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await driver
-            finally:
-                tasks = [*self._tasks, *([driver] if driver else [])]
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        self._show(self.display.end, self.view)
+        try:
+            with _signals(self._interrupt):
+                await self._follow(seen)
+            self._show(self.display.end, self.view)
+        finally:
+            self._show(self.display.leave)
         return exit_codes.of_run(self.view.document(), interrupted=self.interrupts > 0)
+
+    async def _follow(self, seen: Sequence[Record]) -> None:
+        self._take(seen)
+        driver = asyncio.ensure_future(self._drive()) if self.drives and not self.view.is_over else None
+        try:
+            if not self.view.is_over:
+                await self._loop()
+            if driver is not None and not self.view.is_over and not self._waits():
+                driver.cancel()  # one that has come to a stop by itself still removes its containers
+            if driver is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await driver
+        finally:
+            tasks = [*self._tasks, *([driver] if driver else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _loop(self) -> None:
         self._spawn(self._pump(self.door.watch(self.run_id, self.view.seq)))
@@ -97,10 +107,12 @@ class Follow:
                 return
             self._take(item)
 
+    def _waits(self) -> bool:
+        return self.until_waiting and self.view.status in {"awaiting_approval", "paused"}
+
     def _is_done(self) -> bool:
-        waits = self.until_waiting and self.view.status in {"awaiting_approval", "paused"}
         left = self.interrupts > (2 if self.drives else 0)
-        return self.view.is_over or waits or left
+        return self.view.is_over or self._waits() or left
 
     def _take(self, records: Sequence[Record]) -> None:
         for record in records:

@@ -104,11 +104,14 @@ class LiveDisplay:
         self._drawn_at = 0
 
     def end(self, view: RunViewBuilder) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self.leave()
         width, height = self._console.size
         now = self._now_ms()
         for line in frame(view, now=now, width=width, height=height, ascii_only=self._out.ascii_only, whole=True):
             self._console.print(line, no_wrap=True, crop=True)
         self._out.lines(ending(view, ascii_only=self._out.ascii_only))
         self._out.flush()
+
+    def leave(self) -> None:
+        if self._live is not None:
+            self._live.stop()

@@ -48,6 +48,9 @@ class PlainDisplay:
         self._out.lines(ending(view, ascii_only=self._out.ascii_only))
         self._out.flush()
 
+    def leave(self) -> None:
+        """Lines need no tidying up."""
+
 
 def ending(view: RunViewBuilder, *, ascii_only: bool) -> list[str]:
     """How it went: verdict, why, what came out, where to read on."""
@@ -81,3 +84,6 @@ class JsonDisplay:
     def end(self, view: RunViewBuilder) -> None:
         self._out.json({"type": "run_view", "run": view.document()})
         self._out.flush()
+
+    def leave(self) -> None:
+        """Lines need no tidying up."""

@@ -16,7 +16,7 @@ import typer
 from wfconsole.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from wfconsole.control.door import Door, Prepared, Problem, RunRequest
+    from wfconsole.control.door import Created, Door, Prepared, Problem, RunRequest
 
 Inputs = Annotated[
     list[str] | None,
@@ -126,17 +126,12 @@ async def carry_out(
     as_json: bool,
 ) -> int:
     """Prepare, create and follow what is asked for; the exit status."""
-    from wfconsole.cli.errors import problem_lines
     from wfconsole.cli.following import Follow, display_for
 
-    prepared = await door.prepare(request)
-    if not as_json or not dry_run:
-        for line in problem_lines(prepared.warnings):
-            session.out.note(line)
     if dry_run:
-        _tell_plan(session, prepared, as_json=as_json)
+        _tell_plan(session, await _prepare(session, door, request, quiet=as_json), as_json=as_json)
         return 0
-    created = await door.create(prepared)
+    created = await _known(door, request) or await door.create(await _prepare(session, door, request, quiet=False))
     for warning in created.warnings:
         session.out.note(f"warning: {warning}")
     if created.existed:
@@ -154,6 +149,23 @@ async def carry_out(
     )
     _, seen = await door.records(created.run_id)
     return await follow.to_end(seen)
+
+
+async def _known(door: Door, request: RunRequest) -> Created | None:
+    """The run that has this key already: it goes on as it was pinned, whatever has become of its recipe."""
+    from wfconsole.control.door import Created
+
+    earlier = await door.store.run_of_workflow(request.workflow_id) if request.workflow_id else None
+    return None if earlier is None else Created(run_id=earlier, existed=True)
+
+
+async def _prepare(session: Session, door: Door, request: RunRequest, *, quiet: bool) -> Prepared:
+    from wfconsole.cli.errors import problem_lines
+
+    prepared = await door.prepare(request)
+    for line in problem_lines(() if quiet else prepared.warnings):
+        session.out.note(line)
+    return prepared
 
 
 def _tell_detached(session: Session, request: RunRequest, run_id: str, *, existed: bool, as_json: bool) -> None:

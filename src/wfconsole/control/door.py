@@ -136,6 +136,10 @@ class Door(Protocol):
         """Write the run's bundle as tar.gz; what went in, with sums."""
         ...
 
+    async def close(self) -> None:
+        """Let go of everything that is open; runs that are driven here are not stopped."""
+        ...
+
 
 Opener = Callable[[], Awaitable[Door]]
 Doctor = Callable[[], Awaitable[Sequence[Any]]]

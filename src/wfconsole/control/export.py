@@ -6,11 +6,13 @@ Refuses to make a manifest: that was sealed when the run ended. A bundle that no
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
+import stat
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 from wfconsole.domain.plan import Json
 from wfconsole.ports import WfconsoleError
@@ -24,15 +26,15 @@ def write_export(bundle: Path, run_id: str, target: Path) -> Mapping[str, Json]:
         raise WfconsoleError(
             "NOT_FOUND", f"run {run_id} has no bundle yet", "a bundle is complete when its run is over"
         ) from error
-    manifest = json.loads(text)
+    files = _listed(text)
     if target.exists():
         raise WfconsoleError("INPUT_INVALID", f"{target} exists", "give another name")
     temporary = target.with_name(f".{target.name}.new")
     try:
         with tarfile.open(temporary, "w:gz", format=tarfile.PAX_FORMAT) as archive:
-            for entry in manifest["files"]:
+            for entry in files:
                 _add(archive, bundle, run_id, entry)
-            archive.add(bundle / "manifest.json", f"{run_id}/manifest.json", filter=_plain)
+            archive.addfile(_plain(f"{run_id}/manifest.json", len(text), 0), io.BytesIO(text))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -40,32 +42,41 @@ def write_export(bundle: Path, run_id: str, target: Path) -> Mapping[str, Json]:
         "run_id": run_id,
         "path": str(target),
         "bytes": target.stat().st_size,
-        "files": len(manifest["files"]) + 1,
+        "files": len(files) + 1,
         "manifest_sha256": hashlib.sha256(text).hexdigest(),
     }
 
 
-def _add(archive: tarfile.TarFile, bundle: Path, run_id: str, entry: Mapping[str, Json]) -> None:
-    path = bundle / entry["path"]
-    with path.open("rb") as source:
-        digest = hashlib.file_digest(source, "sha256").hexdigest()
-        if digest != entry["sha256"]:
-            raise WfconsoleError(
-                "STORE_CORRUPT",
-                f"{entry['path']} is not what the manifest says",
-                "the bundle was changed after the run",
-            )
+def _listed(manifest: bytes) -> list[tuple[str, str]]:
+    """Path and sha256 of every file in the manifest."""
+    try:
+        return [(str(entry["path"]), str(entry["sha256"])) for entry in json.loads(manifest)["files"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise _changed("manifest.json cannot be read") from error
+
+
+def _add(archive: tarfile.TarFile, bundle: Path, run_id: str, entry: tuple[str, str]) -> None:
+    name, expected = entry
+    if name.startswith("/") or ".." in name.split("/"):
+        raise _changed(f"the manifest names {name}")
+    try:
+        descriptor = os.open(bundle / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _changed(f"{name} cannot be read ({error.strerror})") from error
+    with os.fdopen(descriptor, "rb") as source:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or hashlib.file_digest(source, "sha256").hexdigest() != expected:
+            raise _changed(f"{name} is not what the manifest says")
         source.seek(0)
-        _add_open(archive, source, path, f"{run_id}/{entry['path']}")
+        archive.addfile(_plain(f"{run_id}/{name}", found.st_size, int(found.st_mtime)), source)
 
 
-def _add_open(archive: tarfile.TarFile, source: IO[bytes], path: Path, name: str) -> None:
-    info = _plain(archive.gettarinfo(str(path), name))
-    archive.addfile(info, source)
+def _changed(message: str) -> WfconsoleError:
+    return WfconsoleError("STORE_CORRUPT", message, "the bundle was changed after the run")
 
 
-def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    info.mode = 0o644
+def _plain(name: str, size: int, modified: int) -> tarfile.TarInfo:
+    """An ordinary file of nobody in particular: `TarInfo` says root, mode 644."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime = size, modified
     return info

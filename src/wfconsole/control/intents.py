@@ -42,7 +42,7 @@ class StoredIntent:
 def parse_intent(data: bytes) -> dict[str, Json]:
     """A valid payload, or InvalidRequestError with everything that is wrong."""
     try:
-        payload = json.loads(data)
+        payload = json.loads(data, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError("INPUT_INVALID", f"the intent is not JSON: {error}", ()) from error
     problems = list(_problems(payload))
@@ -50,6 +50,15 @@ def parse_intent(data: bytes) -> dict[str, Json]:
         code = "INPUT_MISSING" if all(p.code == "INPUT_MISSING" for p in problems) else "INPUT_INVALID"
         raise InvalidRequestError(code, f"the intent has {len(problems)} problem(s)", problems)
     return dict(payload)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if number - number == 0 else _refuse(text)
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _problems(payload: Any) -> list[Problem]:

@@ -8,6 +8,7 @@ answer is waited for.
 from __future__ import annotations
 
 import asyncio
+import errno
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,14 @@ from wfconsole.domain.decide import decide
 from wfconsole.domain.draft import Refusal, Ruling
 from wfconsole.domain.events import CommandRefused, Record, RunCancelled, RunFailed, RunSucceeded
 from wfconsole.domain.evolve import fold
-from wfconsole.domain.facts import AnyFact
+from wfconsole.domain.facts import AnyFact, CancelRun
 from wfconsole.domain.plan import Json
 from wfconsole.ports import Artifacts, Commit, Evaluate, RunFilter, RunFolder, RunRow, Store, WfconsoleError
 
-ANSWER_DEADLINE_S = 20.0
+TURN_S = 1.0
+ANSWER_TURNS = 20
+"""How long the owner's answer is waited for; after each turn it is looked whether there still is an owner."""
+
 _TERMINAL = (RunSucceeded, RunFailed, RunCancelled)
 
 
@@ -39,13 +43,17 @@ class Driving(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficePorts:
-    """What the door stands on. `acquire` takes a run's lock, or gives None when a living process drives the run."""
+    """What the door stands on. `acquire` takes a run's lock, or gives None when a living process drives the run.
+
+    `seal` writes the bundle of an ended run.
+    """
 
     start: StartPorts
     artifacts: Artifacts
     driving: Driving
     acquire: Callable[[str], Any]
     evaluate_of: Callable[[str], Evaluate]
+    seal: Callable[[str], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
 
 
@@ -76,57 +84,92 @@ class Office:
         await self._ports.driving.drive(run_id, until_waiting=until_waiting)
 
     async def send(self, run_id: str, fact: AnyFact) -> Answer:
-        """Raises STORE_BUSY when the owner does not answer in time; the command then stays in its inbox."""
+        """A cancel that nobody is there to carry out is carried out here, to the end of the run.
+
+        Raises STORE_BUSY when the owner does not answer in time; the command then stays in its inbox.
+        """
         ruling = await self._ports.driving.deliver(run_id, fact)
         if ruling is not None:
             return Answer(records=ruling.records, refusal=ruling.refusal)
+        answer = await self._decide_here(run_id, fact) or await self._ask_owner(run_id, fact)
+        if isinstance(fact, CancelRun) and not answer.owned and answer.refusal is None:
+            await self._finish(run_id)
+        return answer
+
+    async def _decide_here(self, run_id: str, fact: AnyFact) -> Answer | None:
+        """Decide without an owner; None when there is one."""
         lock = self._ports.acquire(run_id)
         if lock is None:
-            return await self._ask_owner(run_id, fact)
+            return None
         try:
-            return await self._decide_here(run_id, fact)
+            records = await self.store.load(run_id)
+            state = fold(records)
+            if state is None:
+                raise _unknown(run_id)
+            decided = tuple(record for record in records if record.correlation_id == fact.fact_id)
+            if decided:
+                return Answer(owned=False, records=decided, refusal=_refusal(decided))
+            ruling = decide(state, fact, self._ports.evaluate_of(run_id))
+            if ruling.records:
+                commit = Commit(run_id=run_id, expected_seq=state.seq, records=ruling.records, fact=fact)
+                await self.store.commit(commit)
+            return Answer(owned=False, records=ruling.records, refusal=ruling.refusal)
         finally:
             lock.release()
 
-    async def _decide_here(self, run_id: str, fact: AnyFact) -> Answer:
-        state = fold(await self.store.load(run_id))
-        if state is None:
-            raise WfconsoleError("NOT_FOUND", f"there is no run {run_id}", "`wfconsole runs` lists them")
-        ruling = decide(state, fact, self._ports.evaluate_of(run_id))
-        if ruling.records:
-            await self.store.commit(Commit(run_id=run_id, expected_seq=state.seq, records=ruling.records, fact=fact))
-        return Answer(owned=False, records=ruling.records, refusal=ruling.refusal)
+    async def _finish(self, run_id: str) -> None:
+        if not _is_over(await self.store.load(run_id)):
+            try:
+                await self.drive(run_id)
+            except WfconsoleError as error:
+                if error.code != "OWNER_LOST":  # that: somebody else has taken the run meanwhile, and ends it
+                    raise
+        await self._seal_if_open(run_id)
+
+    async def _seal_if_open(self, run_id: str) -> None:
+        """A run can have ended where nobody sealed it: before it began, or just when its owner died."""
+        manifest = self.folder(run_id).bundle / "manifest.json"
+        if not manifest.exists() and _is_over(await self.store.load(run_id)):
+            await self._ports.seal(run_id)
 
     async def _ask_owner(self, run_id: str, fact: AnyFact) -> Answer:
+        """Post the command and wait for what becomes of it; an owner that goes away meanwhile leaves the deciding to us."""
         before = await self.store.load(run_id)
+        earlier = tuple(record for record in before if record.correlation_id == fact.fact_id)
+        if earlier:
+            return Answer(records=earlier, refusal=_refusal(earlier))
         await self.store.post(run_id, fact)
-        answer: list[Record] = []
-        try:
-            async with asyncio.timeout(ANSWER_DEADLINE_S):
-                async for batch in self.store.changes(run_id, before[-1].seq if before else 0):
-                    answer += [record for record in batch if record.correlation_id == fact.fact_id]
-                    if answer:
-                        return Answer(records=tuple(answer), refusal=_refusal(answer))
-        except TimeoutError as error:
-            raise WfconsoleError(
-                "STORE_BUSY",
-                f"the owner of run {run_id} has not answered",
-                "the command stays in its inbox; look again",
-            ) from error
-        return Answer(records=tuple(answer))
+        for _ in range(ANSWER_TURNS):
+            try:
+                async with asyncio.timeout(TURN_S):
+                    async for batch in self.store.changes(run_id, before[-1].seq if before else 0):
+                        answer = tuple(record for record in batch if record.correlation_id == fact.fact_id)
+                        if answer:
+                            return Answer(records=answer, refusal=_refusal(answer))
+            except TimeoutError:
+                decided = await self._decide_here(run_id, fact)
+                if decided is not None:
+                    return decided
+        raise WfconsoleError(
+            "STORE_BUSY",
+            f"the owner of run {run_id} has not answered",
+            "the command stays in its inbox; look again",
+        )
 
     async def watch(self, run_id: str, after_seq: int = 0) -> AsyncIterator[Sequence[Record]]:
         """Ends after the batch that holds a terminal event, or at once when the run ended before `after_seq`."""
         known = await self.store.load(run_id)
+        if not known:
+            raise _unknown(run_id)
         earlier = [record for record in known if record.seq > after_seq]
         if earlier:
             yield earlier
-        if any(isinstance(record.event, _TERMINAL) for record in known):
+        if _is_over(known):
             return
-        last = max(after_seq, known[-1].seq if known else 0)
+        last = max(after_seq, known[-1].seq)
         async for batch in self.store.changes(run_id, last):
             yield batch
-            if any(isinstance(record.event, _TERMINAL) for record in batch):
+            if _is_over(batch):
                 return
 
     async def records(self, ref: str) -> tuple[str, Sequence[Record]]:
@@ -137,13 +180,24 @@ class Office:
         return await self.store.runs(where)
 
     async def export(self, run_id: str, target: Path) -> Mapping[str, Json]:
+        await self._seal_if_open(run_id)
         try:
             return await asyncio.to_thread(write_export, self.folder(run_id).bundle, run_id, target)
         except (OSError, tarfile.TarError) as error:
-            raise WfconsoleError("DISK_FULL", f"{target} cannot be written: {error}", "choose another place") from error
+            full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+            code = "DISK_FULL" if full else "INPUT_INVALID"
+            raise WfconsoleError(code, f"{target} cannot be written: {error}", "choose another place") from error
 
     async def close(self) -> None:
         await self._ports.close()
+
+
+def _is_over(records: Sequence[Record]) -> bool:
+    return any(isinstance(record.event, _TERMINAL) for record in records)
+
+
+def _unknown(run_id: str) -> WfconsoleError:
+    return WfconsoleError("NOT_FOUND", f"there is no run {run_id}", "`wfconsole runs` lists them")
 
 
 def _refusal(records: Sequence[Record]) -> Refusal | None:

@@ -7,18 +7,19 @@ WF-001, 002).
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import errno
+import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wfconsole.control.door import Created, InvalidRequestError, Prepared, Problem, RunRequest
-from wfconsole.domain.codec import canonical
+from wfconsole.domain.codec import to_json
 from wfconsole.domain.decide import decide
 from wfconsole.domain.facts import StartRun, WorkspacePin
 from wfconsole.domain.inputs import bind_inputs
@@ -26,6 +27,7 @@ from wfconsole.domain.plan import Json, Plan
 from wfconsole.domain.values import ExpressionError, as_text, resolve, sources
 from wfconsole.ports import Clock, Commit, Evaluate, RunFolder, Store, StoreConflictError, WfconsoleError, Workspaces
 
+_T = TypeVar("_T")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
@@ -100,7 +102,10 @@ def _bind(plan: Plan, request: RunRequest) -> dict[str, Json]:
             if not os.path.exists(absolute):  # noqa: PTH110
                 problems.append(
                     Problem(
-                        code="INPUT_INVALID", message=f"{spec.name}: no such file or folder: {path}", where=spec.name
+                        code="INPUT_INVALID",
+                        message=f"{spec.name}: no such file or folder: {path}",
+                        hint="a path is read from the folder that the command is started in",
+                        where=spec.name,
                     )
                 )
     if problems:
@@ -136,21 +141,50 @@ async def create(prepared: Prepared, ports: StartPorts) -> Created:
     now = ports.clock.now_ms()
     run_id = new_run_id(now)
     folder = ports.folder(run_id)
-    folder.root.mkdir(mode=0o700, parents=True)
+    _make_folder(folder)
     try:
-        pin, warnings = await _copy_workspace(prepared, ports, folder)
-        await asyncio.to_thread(_copy_files, prepared, folder)
+        pin, warnings = await _to_its_end(_copy_workspace(prepared, ports, folder))
+        await _to_its_end(asyncio.to_thread(_copy_files, prepared, folder))
         fact = _start_fact(prepared, ports, _Copied(run_id=run_id, at=now, pin=pin, warnings=warnings))
         ruling = decide(None, fact, ports.evaluate_with(prepared.files))
-        await ports.store.commit(Commit(run_id=run_id, expected_seq=0, records=ruling.records, fact=fact))
+        commit = Commit(run_id=run_id, expected_seq=0, records=ruling.records, fact=fact)
+        await _to_its_end(ports.store.commit(commit))
     except BaseException as error:
-        await asyncio.to_thread(shutil.rmtree, folder.root, ignore_errors=True)
+        if not await ports.store.load(run_id):  # cancelled just when it was committed: then it is there for good
+            await asyncio.to_thread(shutil.rmtree, folder.root, ignore_errors=True)
         if isinstance(error, StoreConflictError) and request.workflow_id is not None:
             earlier = await ports.store.run_of_workflow(request.workflow_id)
             if earlier is not None:
                 return Created(run_id=earlier, existed=True)
+        if isinstance(error, OSError):
+            raise _unwritable(folder, error) from error
         raise
     return Created(run_id=run_id, warnings=warnings)
+
+
+async def _to_its_end(work: Awaitable[_T]) -> _T:
+    """Wait for all of `work` also when we are cancelled: a thread that still copies cannot be cleaned up after."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def _make_folder(folder: RunFolder) -> None:
+    try:
+        folder.root.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: RunFolder, error: OSError) -> WfconsoleError:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    message = f"{folder.root} cannot be written: {error.strerror or error}"
+    return WfconsoleError(
+        "DISK_FULL" if full else "WORKSPACE_INVALID", message, "look at the state folder and its disk"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +229,7 @@ async def _copy_workspace(
     spec = prepared.plan.workspace
     if spec is None:
         folder.workspace.mkdir()
+        folder.workspace.chmod(0o755)  # whatever our umask is: the sandbox is another user
         return None, ()
     evaluate = ports.evaluate_with(prepared.files)
     scope = {"inputs": dict(prepared.inputs), "state": prepared.plan.state}
@@ -207,8 +242,21 @@ async def _copy_workspace(
         raise WfconsoleError(
             "WORKSPACE_INVALID", "the recipe's workspace has no source", "give the input that names it"
         )
-    copy = await ports.workspaces.copy(Path(source), as_text(ref) or "HEAD", folder)
+    place = _source(source, prepared.plan)
+    copy = await ports.workspaces.copy(place, as_text(ref) or "HEAD", folder)
     return copy.pin, copy.warnings
+
+
+def _source(source: str, plan: Plan) -> Path:
+    """Where the workspace is copied from, absolute.
+
+    A path that the recipe itself writes out is relative to the recipe's folder when the recipe was named by its path; any
+    other is relative to the current folder, as inputs are.
+    """
+    literal = plan.workspace is not None and not any(sources(plan.workspace.source))
+    by_path = plan.recipe.origin.startswith("path:")
+    base = Path(plan.recipe.origin.removeprefix("path:")).parent if literal and by_path else Path()
+    return Path(os.path.abspath(base / os.path.expanduser(source)))  # noqa: PTH100, PTH111 - text in, text out
 
 
 def _copy_files(prepared: Prepared, folder: RunFolder) -> None:
@@ -223,37 +271,46 @@ def _copy_files(prepared: Prepared, folder: RunFolder) -> None:
         if spec.type != "path" or not isinstance(value, str) or spec.name not in wanted:
             continue
         folder.inputs.mkdir(exist_ok=True)
-        _copy_path(Path(value), folder.inputs / spec.name)
+        _copy_path(Path(value), folder.inputs / spec.name, own=folder.root)
     if folder.recipe.is_dir():
         _readable(folder.recipe)
 
 
 def _inputs_read(plan: Plan) -> set[str]:
     """Names of the `path` inputs to copy: all but one that only names the source of the workspace."""
-    texts = " ".join(source for step in plan.steps for source in sources([canonical_parts(step)]))
+    steps = [to_json(step) for step in plan.steps]
+    bodies = [[step.get(key) for key in ("body", "env", "stdin", "workdir", "network", "outputs")] for step in steps]
+    texts = " ".join([*sources(bodies), *(step.when for step in plan.steps if step.when)])
+    written = json.dumps(bodies, ensure_ascii=False)
     source_only = " ".join(sources(plan.workspace.source)) if plan.workspace is not None else ""
     names = {spec.name for spec in plan.inputs if spec.type == "path"}
-    return {name for name in names if not re.search(rf"\b{name}\b", source_only) or re.search(rf"\b{name}\b", texts)}
+    return {
+        name
+        for name in names
+        if not re.search(rf"\b{name}\b", source_only)
+        or re.search(rf"\b{name}\b", texts)
+        or re.search(rf"/inputs/{name}\b", written)
+    }
 
 
-def canonical_parts(step: Any) -> Json:
-    """The template values of a step."""
-    from wfconsole.domain.codec import to_json  # noqa: PLC0415
+def _copy_path(source: Path, target: Path, *, own: Path) -> None:
+    """Copy a file or a folder; what lies in it of the run itself is left out, or the copy would never end."""
+    here = own.stat()
 
-    data = to_json(step)
-    return [data.get(key) for key in ("body", "env", "stdin", "workdir", "network", "outputs")] + [
-        {"$expr": step.when} if step.when else None
-    ]
+    def leave_out(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if os.path.samestat(os.lstat(os.path.join(folder, name)), here)]  # noqa: PTH118
 
-
-def _copy_path(source: Path, target: Path) -> None:
     try:
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True)
+            shutil.copytree(source, target, symlinks=True, ignore=leave_out)
+        elif source.is_file():
+            shutil.copy(source, target)
         else:
-            shutil.copyfile(source, target)
+            raise WfconsoleError("INPUT_INVALID", f"{source} is no file and no folder", "write it to a file first")
         _readable(target)
-    except (OSError, shutil.Error) as error:
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
         raise WfconsoleError("INPUT_INVALID", f"{source} cannot be copied: {error}", "make it readable") from error
 
 
@@ -262,9 +319,3 @@ def _readable(root: Path) -> None:
     for path in [root, *root.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-
-
-def intent_id(payload: Json) -> tuple[str, bytes]:
-    """Canonical JSON of an intent and the sha256 it is known by: the same payload has the same id."""
-    data = canonical(payload)
-    return hashlib.sha256(data).hexdigest(), data

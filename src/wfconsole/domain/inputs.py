@@ -108,7 +108,7 @@ def read_text(kind: InputType, text: str) -> Json:
 
 def _json(text: str) -> Json:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         place = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         raise _Refused(f"not JSON{place}", "check quotes and commas") from None
@@ -116,6 +116,11 @@ def _json(text: str) -> Json:
 
 def _no_constant(name: str) -> Json:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if number - number == 0 else _no_constant(text)
 
 
 def _typed(kind: InputType, value: Json) -> Json:

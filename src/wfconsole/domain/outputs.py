@@ -25,15 +25,22 @@ class OutputError(Exception):
 
 
 def parse_json(data: bytes, what: str) -> Json:
-    """JSON by the book: no NaN, no duplicate keys lost in silence. Raises OutputError."""
+    """JSON by the book: no NaN, no number too large to be one. Raises OutputError."""
     try:
-        return json.loads(data, parse_constant=_refuse_constant)
+        return json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise OutputError(f"{what} is not JSON: {error}") from error
 
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number - number != 0:
+        raise ValueError(f"{text} is too large a number")
+    return number
 
 
 def at_path(document: Json, path: str, what: str) -> Json:
