@@ -32,6 +32,8 @@ print("let go", name)
 """
 """A step's program that says it is there and waits until the test lets it go."""
 
+SMALL: Mapping[str, str | bytes] = {"hold.py": HOLD, "read.me": "one\ntwo\n", "data.txt": "data\n", "gone.txt": "x\n"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -175,7 +177,7 @@ class Live:
                     return document
             return None
 
-        return until(find, lambda: f"{wanted} {fields}: {self.stdout[-2000:]!r} {self.stderr!r}")
+        return self._wait(find, f"{wanted} {fields}")
 
     @property
     def run_id(self) -> str:
@@ -184,7 +186,18 @@ class Live:
     def here(self, name: str) -> None:
         """Wait until the step that runs hold.py under this name is under way."""
         mark = self.wf.folder(self.run_id) / "workspace" / f"{name}.here"
-        until(mark.exists, lambda: f"{mark}: {self.stdout[-2000:]!r} {self.stderr!r}")
+        self._wait(mark.exists, str(mark))
+
+    def _wait(self, look: Callable[[], _Found | None], what: str) -> _Found:
+        """Wait until it is found; at once an AssertionError when the command has ended without."""
+
+        def found() -> _Found | None:
+            over = self.process.poll() is not None and not any(reader.is_alive() for reader in self._readers)
+            here = look()
+            assert here or not over, f"{what}: ended with {self.process.returncode}: {self.stderr!r}"
+            return here
+
+        return until(found, lambda: f"{what}: {self.stdout[-2000:]!r} {self.stderr!r}")
 
     def interrupt(self) -> None:
         """Ctrl-C: every process of the group is told."""
@@ -230,10 +243,10 @@ def recipe(folder: Path, name: str, text: str) -> Path:
 
 
 def repository(folder: Path, files: Mapping[str, str | bytes] | None = None) -> Path:
-    """A git repository of these files (and hold.py), committed."""
+    """A git repository of these files, committed; without files one with hold.py and a text."""
     folder.mkdir(parents=True)
     git(folder, "init", "-q", "-b", "main")
-    for name, content in {"hold.py": HOLD, "read.me": "one\ntwo\n", **(files or {})}.items():
+    for name, content in (files or SMALL).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -244,7 +257,9 @@ def repository(folder: Path, files: Mapping[str, str | bytes] | None = None) -> 
 
 def git(folder: Path, *argv: str, stdin: bytes | None = None) -> bytes:
     """Run git there, with nobody's configuration."""
-    who = {f"GIT_{role}_{what}": "test@example.invalid" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    who = {
+        f"GIT_{role}_{what}": "test@example.invalid" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
     environment = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     done = subprocess.run(["git", *argv], cwd=folder, env=environment, input=stdin, capture_output=True, check=True)
     return done.stdout

@@ -24,4 +24,4 @@ def wf(place: Path) -> Wfconsole:
 @pytest.fixture(scope="module")
 def repo(place: Path) -> Path:
     """A small repository."""
-    return repository(place / "repo", {"data.txt": "data\n", "gone.txt": "to be removed\n"})
+    return repository(place / "repo")
