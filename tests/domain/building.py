@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from wfconsole.domain.decide import decide
+from wfconsole.domain.decision import decision_payload
 from wfconsole.domain.draft import Ruling
 from wfconsole.domain.effects import CloseRun, Effect, StartAttempt, effects
 from wfconsole.domain.events import Event, Record, wire_name
@@ -14,15 +15,20 @@ from wfconsole.domain.facts import (
     AnyFact,
     AttemptEnded,
     CancelRun,
+    DecideGate,
+    GateReady,
     PauseRun,
     ResumeRun,
     RunClosed,
+    SignatureCheck,
     StartRun,
     TakeRun,
     Wakeup,
     WorkspacePin,
 )
 from wfconsole.domain.plan import (
+    ApprovalBody,
+    ApproverRule,
     Body,
     CheckBody,
     CheckRule,
@@ -31,21 +37,27 @@ from wfconsole.domain.plan import (
     Limits,
     Need,
     Plan,
+    QuestionBody,
     RecipeRef,
     RunBody,
     SetBody,
     StepKind,
     StepPlan,
 )
-from wfconsole.domain.records import FailureCause
+from wfconsole.domain.records import Actor, ArtifactRecord, FailureCause
 from wfconsole.domain.run import RunState
 from wfconsole.domain.values import ExpressionError
 
 RECIPE = RecipeRef(name="demo", version="1.0.0", digest="d" * 64, origin="built-in")
 PIN = WorkspacePin(source="/src", ref="HEAD", commit=None, tree="t")
 KINDS: dict[type, StepKind] = {RunBody: "run", SetBody: "set", CheckBody: "check", GroupBody: "steps"}
+KINDS |= {ApprovalBody: "approval", QuestionBody: "question"}
 BLOCKED = RunBody(commands=(("sh", "-c", "true"),))
 """A command that the default policy refuses."""
+
+
+GATE_LIFE = 10_000
+"""How long a gate stays open in these worlds; far beyond every backoff and limit."""
 
 
 def evaluate(source: str, scope: Mapping[str, Json]) -> Json:
@@ -85,6 +97,16 @@ def step(step_id: str, body: Body | None = None, *, needs: Mapping[str, str] | s
 
 def group(step_id: str, *names: str, **more: Any) -> StepPlan:
     return step(step_id, GroupBody(members=tuple(f"{step_id}/{name}" for name in names)), **more)
+
+
+def gate(
+    step_id: str = "gate", *, needs: Mapping[str, str] | str = "", title: Json = "Ship it?", **more: Any
+) -> StepPlan:
+    """An approval; `more` are fields of its body, or of the step: count, any_of, not_author, on_reject, phase..."""
+    rules = {name: more.pop(name) for name in ("count", "any_of", "not_author") if name in more}
+    body = {n: more.pop(n) for n in ("on_reject", "on_timeout", "require_reason", "context") if n in more}
+    made = ApprovalBody(title=title, approvers=ApproverRule(**rules), timeout_ms=GATE_LIFE, **body)
+    return step(step_id, made, needs=needs, **more)
 
 
 def plan(*steps: StepPlan, **more: Any) -> Plan:
@@ -170,6 +192,71 @@ class World:
         if self.state.closing and not self.state.closed:
             self.close()
         return self
+
+    def ready(self, step_id: str = "gate", **values: Any) -> Ruling:
+        """What the gate has to show has been gathered."""
+        attempt = values.pop("attempt", self.state.step(step_id).attempt)
+        card = ArtifactRecord(
+            artifact_id=f"{step_id}#{attempt}/card",
+            step_id=step_id,
+            attempt=attempt,
+            name="question_card.json",
+            kind="question_card",
+            sha256="c" * 64,
+            bytes=2,
+        )
+        values = {
+            "context": {"title": f"{step_id}?"},
+            "context_digest": f"seen {step_id}#{attempt}",
+            "expires_at": self.now + GATE_LIFE,
+            "artifacts": (card,),
+            **values,
+        }
+        return self.send(GateReady, step_id=step_id, attempt=attempt, **values)
+
+    def payload(self, gate_id: str, choice: str | None, by: str) -> dict[str, Json]:
+        """What `by` would sign."""
+        found = self.state.gates.get(gate_id)
+        return decision_payload(
+            run_id="r1",
+            gate_id=gate_id,
+            choice=choice or "",
+            reason=None,
+            answer=None,
+            context_digest=found.asked.context_digest if found else "",
+            plan_digest=RECIPE.digest,
+            actor=by,
+            at=self.now,
+            nonce=f"nonce of fact number {self.count}",
+            seen_seq=self.state.seq,
+            seen_hash="h",
+        )
+
+    def say(self, gate_id: str, choice: str | None, by: str = "ann", /, **other: Any) -> Ruling:
+        """`by` decides, signed well unless `check` says otherwise; a name without # is the step's newest gate.
+
+        `forge` replaces fields of the payload.
+        """
+        if "#" not in gate_id and (found := self.state.gate_of(gate_id)) is not None:
+            gate_id = found.asked.gate_id
+        check = other.pop("check", SignatureCheck(valid=True, principal=by, key=f"key of {by}"))
+        values = {name: other.pop(name) for name in ("at", "fact_id") if name in other}
+        payload = self.payload(gate_id, choice, by) | other.pop("forge", {}) | other
+        return self.send(
+            DecideGate, payload=payload, signature="sig", check=check, actor=Actor(user=by, host="desk"), **values
+        )
+
+    def approve(self, gate_id: str = "gate", by: str = "ann", **other: Any) -> Ruling:
+        return self.say(gate_id, "approve", by, **other)
+
+    def reject(self, gate_id: str = "gate", by: str = "ann", reason: str | None = "no", **other: Any) -> Ruling:
+        return self.say(gate_id, "reject", by, reason=reason, **other)
+
+    def gate(self, step_id: str = "gate") -> str:
+        """The status of a step's newest gate."""
+        found = self.state.gate_of(step_id)
+        assert found is not None
+        return found.status
 
     def live(self) -> list[str]:
         """Steps that an attempt of is under way, in the plan's order."""

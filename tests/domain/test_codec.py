@@ -7,8 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from wfconsole.domain.codec import (
     FACT_TYPES,
@@ -113,7 +112,9 @@ plans = st.builds(
     outputs=objects,
     manual_retry=values,
 )
+inputs_declared = st.builds(InputSpec, name=texts, type=st.just("path"), default=values)
 for kind, strategy in (
+    (InputSpec, inputs_declared),
     (CommandRecord, commands),
     (FailureCause, causes),
     (ArtifactRecord, artifacts),
@@ -128,9 +129,9 @@ def any_of(cls: type) -> st.SearchStrategy[Any]:
     """Values of `cls`: Hypothesis infers the plain fields; those that hold JSON are told here."""
     told: dict[str, st.SearchStrategy[Any]] = {}
     for field in fields(cls):
-        if field.name in {"inputs", "outputs"}:
+        if field.name in {"inputs", "outputs", "answer", "payload"}:
             told[field.name] = objects
-        elif field.name == "resolved":
+        elif field.name in {"resolved", "context", "default", "on_reject"}:
             told[field.name] = values
         elif field.type in {"float | None", "float"}:
             told[field.name] = st.none() | st.floats(allow_nan=False, allow_infinity=False)

@@ -35,7 +35,7 @@ def test_a_pause_with_nothing_under_way_pauses_at_once() -> None:
     assert world.status() == "paused"
     world.resume()
     assert world.status() == "awaiting_approval"
-    assert [type(r.event) for r in world.records[-2:]] == [ev.RunResumed, ev.RunAwaitingApproval]
+    assert world.names()[-2:] == ["run_resumed", "run_awaiting_approval"]
 
 
 def test_resume_before_the_pause_took_effect_withdraws_it() -> None:

@@ -73,6 +73,10 @@ def test_exec_block_9_a_shell_script_that_is_not_allowed_needs_a_person() -> Non
     world = World(plan(script))
     assert world.status("a") == "needs_human"
     assert world.status() == "awaiting_approval"
+    (asked,) = world.events(ev.ApprovalRequested)
+    assert (asked.kind, asked.argv) == ("blocked", ("/bin/sh", "-c", "echo $X"))
+    assert asked.context["rule"]
+    assert asked.context["message"]
     allowed = World(plan(script, commands=CommandPolicy(shell="allow")))
     assert allowed.started() == ["a#1"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from tests.domain.building import RECIPE, World, plan, step
+from tests.domain.building import RECIPE, World, gate, plan, step
 from wfconsole.domain import events as ev
 from wfconsole.domain.evolve import evolve, fold
 from wfconsole.domain.lifecycle import (
@@ -143,6 +144,42 @@ def test_evolve_follows_the_run_table(current: str, following: str) -> None:
         with pytest.raises(TransitionError):
             apply(world, RUN_EVENTS[following])
         assert world.status() == current
+
+
+GATE_EVENTS: dict[str, ev.Event] = {
+    "granted": ev.ApprovalGranted(gate_id="a#1", step_id="a", by=("ann",)),
+    "rejected": ev.ApprovalRejected(gate_id="a#1", step_id="a", by=("ann",)),
+    "expired": ev.ApprovalExpired(gate_id="a#1", step_id="a", action="cancel"),
+    "withdrawn": ev.ApprovalWithdrawn(gate_id="a#1", step_id="a"),
+}
+
+
+def world_with_gate() -> World:
+    world = World(plan(gate("a")))
+    world.ready("a")
+    return world
+
+
+@pytest.mark.parametrize(("current", "following"), product(GATE_EVENTS, GATE_EVENTS))
+def test_a_gate_is_closed_once(current: str, following: str) -> None:
+    world = world_with_gate()
+    apply(world, GATE_EVENTS[current])
+    assert world.gate("a") == current
+    with pytest.raises(TransitionError, match=f"gate a#1: {current} to {following}"):
+        apply(world, GATE_EVENTS[following])
+    assert world.gate("a") == current
+
+
+def test_a_journal_in_which_a_gate_is_asked_twice_or_decided_too_late_is_forged() -> None:
+    world = world_with_gate()
+    (asked,) = world.events(ev.ApprovalRequested)
+    for gate_id in ("a#1", "a#2"):
+        with pytest.raises(TransitionError, match="asked twice"):
+            apply(world, replace(asked, gate_id=gate_id))
+    apply(world, GATE_EVENTS["expired"])
+    with pytest.raises(TransitionError, match="a decision when expired"):
+        apply(world, ev.DecisionRecorded(gate_id="a#1", step_id="a", choice="approve", principal="ann"))
+    assert world.state.gates["a#1"].decisions == ()
 
 
 def expected_status(facts: RunFacts) -> str:

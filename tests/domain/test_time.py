@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.domain.building import BLOCKED, evaluate, group, limited, plan, step
 from tests.domain.watching import WatchedWorld as World
@@ -14,6 +13,7 @@ from wfconsole.domain import events as ev
 from wfconsole.domain.decide import decide, next_wakeup
 from wfconsole.domain.effects import StopAttempt
 from wfconsole.domain.facts import Wakeup
+from wfconsole.domain.gates import DAY_MS
 from wfconsole.domain.outcome import backoff_ms
 from wfconsole.domain.plan import RetryPolicy, SetBody
 from wfconsole.domain.records import FailureCause
@@ -194,7 +194,7 @@ def test_the_timeout_counts_time_in_running_only() -> None:
 def test_waiting_for_a_person_does_not_count_towards_the_timeout() -> None:
     world = World(limited(step("a", BLOCKED), timeout_ms=500))
     assert world.status() == "awaiting_approval"
-    assert next_wakeup(world.state) is None
+    assert next_wakeup(world.state) == 1_000 + DAY_MS  # the deadline of the decision, not that of the run
     assert world.wake(90_000).records == ()
 
 

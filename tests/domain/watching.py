@@ -8,15 +8,25 @@ from typing import Any
 from tests.domain.building import World, evaluate
 from wfconsole.domain import events as ev
 from wfconsole.domain.codec import canonical, record_from_wire, wire
-from wfconsole.domain.decide import decide, next_wakeup
+from wfconsole.domain.decide import decide, incomplete, next_wakeup
 from wfconsole.domain.draft import Ruling
 from wfconsole.domain.effects import StartAttempt, StopAttempt, effects
 from wfconsole.domain.evolve import evolve, fold
 from wfconsole.domain.facts import AnyFact
-from wfconsole.domain.lifecycle import RUN_TERMINAL, RUN_TRANSITIONS, STEP_TERMINAL, STEP_TRANSITIONS
-from wfconsole.domain.plan import PURE_KINDS
+from wfconsole.domain.lifecycle import (
+    APPROVAL_TRANSITIONS,
+    RUN_TERMINAL,
+    RUN_TRANSITIONS,
+    STEP_TERMINAL,
+    STEP_TRANSITIONS,
+)
+from wfconsole.domain.plan import GATE_KINDS, PURE_KINDS
+from wfconsole.domain.records import TIMER
 from wfconsole.domain.run import RunState, StepState
 
+CLOSINGS = (
+    ev.ApprovalGranted, ev.ApprovalRejected, ev.ApprovalExpired, ev.ApprovalWithdrawn, ev.InputReceived,
+)  # fmt: skip
 ENDS = {"succeeded", "failed", "skipped", "cancelled"}
 
 
@@ -47,7 +57,8 @@ class WatchedWorld(World):
         for record in ruling.records:
             assert record.seq == seq + 1
             assert record.at >= max(at, fact.at)
-            assert (record.correlation_id, record.actor) == (fact.fact_id, fact.actor)
+            assert record.correlation_id == fact.fact_id
+            assert record.actor in {fact.actor, TIMER}
             seq, at = record.seq, record.at
             self._apply(record)
         self.last = fact
@@ -65,8 +76,11 @@ class WatchedWorld(World):
         if self.run is None:
             self.run = evolve(None, record)
             return
-        steps, status = self.statuses(), self.status()
+        steps, status, gates = self.statuses(), self.status(), self.gate_statuses()
         self.run = evolve(self.run, record)
+        for gate_id, found in self.gate_statuses().items():
+            was = gates.get(gate_id, "open")
+            assert found == was or found in APPROVAL_TRANSITIONS[was]
         if self.status() != status:
             assert self.status() in RUN_TRANSITIONS[str(status)]
         for step_id, found in self.statuses().items():
@@ -84,8 +98,28 @@ class WatchedWorld(World):
         again = decide(self.run, self.last, evaluate)
         assert again == Ruling(), "the same fact again says something"
 
+    def gate_statuses(self) -> dict[str, str]:
+        return {gate_id: found.status for gate_id, found in self.state.gates.items()}
+
+    def check_gates(self) -> None:
+        """Each gate was asked once and closed at most once, and what follows from it follows from how it was closed."""
+        asked = [e.gate_id for e in self.events(ev.ApprovalRequested)]
+        closed = [e.gate_id for e in self.events(*CLOSINGS)]
+        assert len(asked) == len(set(asked)) == len(self.state.gates)
+        assert sorted(closed) == sorted(name for name, status in self.gate_statuses().items() if status != "open")
+        nonces = [e.nonce for e in self.events(ev.DecisionRecorded)]
+        assert len(nonces) == len(set(nonces)), "a decision counted twice"
+        for granted in self.events(ev.ApprovalGranted):
+            rule = self.state.gates[granted.gate_id].asked.approvers
+            assert len(granted.by) == len(set(granted.by)) >= rule.count
+            assert not rule.any_of or set(granted.by) <= set(rule.any_of)
+        granted_steps = {e.step_id for e in self.events(ev.ApprovalGranted, ev.InputReceived)}
+        for done in self.events(ev.StepSucceeded):
+            assert self.kind(done.step_id) not in GATE_KINDS or done.step_id in granted_steps, "a gate opened itself"
+
     def check_journal(self) -> None:
         """What can only be seen in the whole journal."""
+        self.check_gates()
         folded = fold(self.records)
         assert snapshot(folded) == snapshot(self.run)
         assert effects(self.records) == tuple(self.effects)
@@ -104,6 +138,7 @@ class WatchedWorld(World):
     def check_end(self) -> None:
         assert self.status() in RUN_TERMINAL
         assert set(self.statuses().values()) <= ENDS
+        assert not self.state.open_gates()
         (end,) = self.events(ev.RunSucceeded, ev.RunFailed, ev.RunCancelled)
         assert end.outputs.keys() == self.state.plan.outputs.keys()
         if isinstance(end, ev.RunFailed):
@@ -116,7 +151,7 @@ class WatchedWorld(World):
         """`finally` steps are cancelled by force, before the start, or when they wait for a person; by nothing else."""
         if self.state.cancel_force or not self.state.started:
             return
-        blocked = {e.step_id for e in self.events(ev.StepBlocked)}
+        blocked = {e.step_id for e in self.events(ev.StepBlocked, ev.ApprovalRequested)}
         for cancelled in self.events(ev.StepCancelled):
             plan = self.state.index.steps[cancelled.step_id]
             assert plan.phase == "main" or plan.kind == "steps" or cancelled.step_id in blocked
@@ -133,6 +168,7 @@ def check_state(state: RunState) -> None:
     assert state.live == len(attempts) <= state.plan.limits.max_concurrency
     assert state.waiting == sum(s.status == "needs_human" for s in steps)
     assert state.timers == timers
+    _check_people(state)
     assert state.open_main == sum(plan[s.step_id].phase == "main" for s in open_)
     assert state.open_finally == sum(plan[s.step_id].phase == "finally" for s in open_)
     for s in steps:
@@ -144,6 +180,20 @@ def check_state(state: RunState) -> None:
     assert state.following_status() == state.status
     assert next_wakeup(state) == _wakeup(state)
     _check_alive(state)
+
+
+def _check_people(state: RunState) -> None:
+    """Every step in needs_human has an open gate, or is a gate whose context is missing, or was let go on."""
+    waiting = {s.step_id for s in state.all_steps() if s.status == "needs_human"}
+    open_ = [found.asked.step_id for found in state.open_gates()]
+    missing = set(incomplete(state))
+    assert len(open_) == len(set(open_))
+    assert len(state.unblocked) == len(set(state.unblocked))
+    assert waiting == set(open_) | missing | set(state.unblocked)
+    assert not set(open_) & missing
+    assert not set(state.unblocked) & {*open_, *missing}
+    free = state.live < state.plan.limits.max_concurrency and not state.pause_requested
+    assert not (state.unblocked and free), "somebody let it go on and it does not"
 
 
 def _unmet(state: RunState, step: StepState) -> int:
@@ -160,6 +210,7 @@ def _unmet(state: RunState, step: StepState) -> int:
 def _wakeup(state: RunState) -> int | None:
     free = state.live < state.plan.limits.max_concurrency and not state.pause_requested
     due = [s.retry_at for s in state.all_steps() if s.status == "backing_off" and s.retry_at is not None and free]
+    due += [found.asked.expires_at for found in state.gates.values() if found.status == "open"]
     main = [s for s in state.all_steps() if state.index.steps[s.step_id].phase == "main" and s.status not in ENDS]
     timeout = state.plan.limits.timeout_ms
     if timeout is not None and state.status == "running" and main and not state.cancel_requested:

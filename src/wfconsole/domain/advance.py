@@ -19,7 +19,7 @@ from wfconsole.domain.events import (
 from wfconsole.domain.failures import cause
 from wfconsole.domain.lifecycle import STEP_TERMINAL
 from wfconsole.domain.outcome import cancel_step
-from wfconsole.domain.plan import PURE_KINDS, Need, StepPlan
+from wfconsole.domain.plan import GATE_KINDS, PURE_KINDS, Need, StepPlan
 from wfconsole.domain.records import FailureCause
 from wfconsole.domain.run import RunState, StepState
 from wfconsole.domain.scope import Evaluate, Reach, verdict
@@ -33,7 +33,12 @@ def advance(draft: Draft, evaluate: Evaluate) -> None:
     if state.closed:
         return
     if state.started:
-        while _retry_due(draft, evaluate) or _release(draft, evaluate) or _end_groups(draft, evaluate):
+        while (
+            _retry_due(draft, evaluate)
+            or _go_on(draft, evaluate)
+            or _release(draft, evaluate)
+            or _end_groups(draft, evaluate)
+        ):
             pass
     _settle(draft, evaluate)
 
@@ -51,6 +56,18 @@ def _retry_due(draft: Draft, evaluate: Evaluate) -> bool:
         if due > draft.at or state.live >= state.plan.limits.max_concurrency:
             break
         if step_id in state.timers:
+            _start(draft, state.index.steps[step_id], evaluate)
+    return len(draft.records) > before
+
+
+def _go_on(draft: Draft, evaluate: Evaluate) -> bool:
+    """Start the steps that waited for a person and were let go on, while places are free; did anything change?"""
+    state = draft.state
+    if state.pause_requested:
+        return False
+    before = len(draft.records)
+    for step_id in list(state.unblocked):
+        if state.live < state.plan.limits.max_concurrency and step_id in state.unblocked:
             _start(draft, state.index.steps[step_id], evaluate)
     return len(draft.records) > before
 
@@ -101,7 +118,10 @@ def _start(draft: Draft, plan: StepPlan, evaluate: Evaluate) -> None:
 
 
 def is_met(state: RunState, need: Need) -> bool:
-    """Does the end of `need.step` satisfy the need? A failure that the recipe allows counts as a success, too."""
+    """Does the end of `need.step` satisfy the need? A failure that the recipe allows counts as a success, too.
+
+    Except for a gate: what nobody approved is not approved, whatever its failing harms.
+    """
     step = state.step(need.step)
     if step.status not in STEP_TERMINAL:
         return False
@@ -110,7 +130,7 @@ def is_met(state: RunState, need: Need) -> bool:
     if step.status == "skipped":
         return "skipped" in need.statuses and step.skip_cause == "when"
     if step.status == "failed" and step.allowed and "succeeded" in need.statuses:
-        return True
+        return state.index.steps[need.step].kind not in GATE_KINDS
     return step.status in need.statuses
 
 
@@ -143,7 +163,14 @@ def _cancel_tree(draft: Draft, step: StepState) -> None:
     cancel_step(draft, step.step_id, draft.state.end_reason)
 
 
-def end_run(draft: Draft, *, reason: str | None = None, force: bool = False, why: FailureCause | None = None) -> None:
+def end_run(
+    draft: Draft,
+    *,
+    reason: str | None = None,
+    force: bool = False,
+    why: FailureCause | None = None,
+    code: str | None = None,
+) -> None:
     """Somebody cancels the run, or with `why` a limit ends it: stop what is under way, cancel what is not.
 
     `finally` steps go on unless it is by force. Of a run that never started nothing has to be tidied up: they are cancelled, too.
@@ -156,7 +183,7 @@ def end_run(draft: Draft, *, reason: str | None = None, force: bool = False, why
         and state.index.steps[step.step_id].kind not in PURE_KINDS
         and (force or state.index.steps[step.step_id].phase == "main")
     )
-    draft.emit(RunCancelling(reason=reason, force=force, cause=why, stopping=stopping))
+    draft.emit(RunCancelling(reason=reason, force=force, cause=why, stopping=stopping, code=code))
     for step_id, plan in state.index.steps.items():
         step = state.step(step_id)
         # A blocked `finally` step would wait for a decision that nobody will take on a run that is being cancelled.
@@ -198,7 +225,8 @@ def _finish(draft: Draft, evaluate: Evaluate) -> None:
     """Every step is over: have the run's own artifacts collected, or end it at once."""
     state = draft.state
     collect = wants_collection(state)
-    if state.status in {"paused", "awaiting_approval"} and (collect or state.ended_by is not None):
+    cancelled = state.cancel_requested and state.ended_by is None
+    if state.status in {"paused", "awaiting_approval"} and (collect or not cancelled):
         draft.emit(RunResumed())
     if collect:
         draft.emit(RunClosing(code=verdict(state)["code"]))

@@ -6,6 +6,7 @@ known, gives an empty ruling. A command that the state does not allow gives a re
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from wfconsole.domain.advance import advance, end_run
@@ -28,6 +29,8 @@ from wfconsole.domain.facts import (
     AttemptEnded,
     CancelRun,
     ChannelFailed,
+    DecideGate,
+    GateReady,
     PauseRun,
     ResumeRun,
     RunClosed,
@@ -36,8 +39,10 @@ from wfconsole.domain.facts import (
     Wakeup,
 )
 from wfconsole.domain.failures import cause
+from wfconsole.domain.gates import ends_run, expire, lacks_context, open_gate, refuse_decision, take_decision
 from wfconsole.domain.outcome import end_attempt
-from wfconsole.domain.run import RunState
+from wfconsole.domain.records import TIMER
+from wfconsole.domain.run import GateState, RunState
 from wfconsole.domain.scope import Evaluate
 
 
@@ -47,19 +52,27 @@ def decide(state: RunState | None, fact: AnyFact, evaluate: Evaluate) -> Ruling:
         return _create(fact)
     if fact.fact_id in state.seen:
         return Ruling()
-    refusal = can(state, fact)
     draft = Draft(state.fork(), fact)
+    _expire_due(draft)  # first: no decision overtakes a deadline that was over before it
+    refusal = can(draft.state, fact)
     if refusal is not None:
-        draft.emit(
-            CommandRefused(command=wire_name(type(fact)), code=refusal.code, reason=refusal.reason, hint=refusal.hint)
-        )
-        return Ruling(records=tuple(draft.records), refusal=refusal)
+        return _refused(state, fact, refusal)
     if state.is_terminal:
         return Ruling()
     _apply(draft, fact, evaluate)
+    _expire_due(draft)
     _limits(draft)
     advance(draft, evaluate)
     return Ruling(records=tuple(draft.records))
+
+
+def _refused(state: RunState, fact: AnyFact, refusal: Refusal) -> Ruling:
+    """A refusal is all that happens: what is due besides is found by the wake-up that follows at once."""
+    draft = Draft(state.fork(), fact)
+    draft.emit(
+        CommandRefused(command=wire_name(type(fact)), code=refusal.code, reason=refusal.reason, hint=refusal.hint)
+    )
+    return Ruling(records=tuple(draft.records), refusal=refusal)
 
 
 def _create(fact: AnyFact) -> Ruling:
@@ -77,6 +90,7 @@ def _create(fact: AnyFact) -> Ruling:
         trace_url=fact.trace_url,
         workspace=fact.workspace,
         warnings=fact.warnings,
+        author=fact.author,
     )
     record = Record(seq=1, at=fact.at, correlation_id=fact.fact_id, actor=fact.actor, event=created)
     return Ruling(records=(record,))
@@ -85,6 +99,8 @@ def _create(fact: AnyFact) -> Ruling:
 def can(state: RunState, fact: AnyFact) -> Refusal | None:
     """Why the command is not allowed now, or None. The greyed key, the CLI's error and the journal all say this."""
     match fact:
+        case DecideGate():
+            return refuse_decision(state, fact)
         case StartRun():
             return _refuse(f"run {state.run_id} exists already", "give another --id")
         case PauseRun() | ResumeRun() | CancelRun() if state.is_terminal:
@@ -97,7 +113,7 @@ def can(state: RunState, fact: AnyFact) -> Refusal | None:
             return _refuse(f"run {state.run_id} is paused or pausing already", f"wfconsole resume {state.run_id}")
         case PauseRun() if not state.started:
             return _refuse(f"run {state.run_id} has not started", f"wfconsole cancel {state.run_id}")
-        case ResumeRun() if not state.pause_requested:
+        case ResumeRun() if not state.pause_requested and not incomplete(state):
             return _refuse(f"run {state.run_id} is not paused: {state.status}", "")
         case CancelRun() if state.cancel_requested and not state.waiting and (not fact.force or state.cancel_force):
             return _refuse(f"run {state.run_id} is being cancelled already", "")
@@ -117,11 +133,15 @@ def _apply(draft: Draft, fact: AnyFact, evaluate: Evaluate) -> None:
         case PauseRun():
             draft.emit(RunPausing(draining=state.live, reason=fact.reason))
         case ResumeRun():
-            draft.emit(RunResumed())
+            draft.emit(RunResumed(gathers=tuple(incomplete(state))))
         case CancelRun():
             end_run(draft, reason=fact.reason, force=fact.force)
         case AttemptEnded():
             end_attempt(draft, fact, evaluate)
+        case GateReady():
+            open_gate(draft, fact)
+        case DecideGate():
+            _follow_up(draft, take_decision(draft, fact))
         case RunClosed():
             if state.closing:
                 for artifact in fact.artifacts:
@@ -135,6 +155,28 @@ def _apply(draft: Draft, fact: AnyFact, evaluate: Evaluate) -> None:
             raise AssertionError("refused by can()")
         case _:
             assert_never(fact)
+
+
+def incomplete(state: RunState) -> list[str]:
+    """Gates whose context could not be gathered: `resume` gathers it again."""
+    return [step.step_id for step in state.all_steps() if lacks_context(step) and step.step_id not in state.unblocked]
+
+
+def _follow_up(draft: Draft, gate: GateState) -> None:
+    """What the closing of a gate means for the run as a whole."""
+    reason = ends_run(gate)
+    if reason is not None and not draft.state.cancel_requested:
+        step = draft.state.step(gate.asked.step_id)
+        end_run(draft, reason=reason, code=None if step.cause is None else step.cause.code)
+
+
+def _expire_due(draft: Draft) -> None:
+    """Close every gate whose time is over, in the timer's name; deadlines count also while the run is paused."""
+    timer = replace(draft, fact=replace(draft.fact, actor=TIMER))  # the same state and records
+    for gate_id in [gate.asked.gate_id for gate in draft.state.open_gates() if gate.asked.expires_at <= draft.at]:
+        if draft.state.gates[gate_id].status == "open":  # not withdrawn by what followed from the one before
+            expire(timer, draft.state.gates[gate_id])
+            _follow_up(timer, draft.state.gates[gate_id])
 
 
 def _limits(draft: Draft) -> None:
@@ -161,7 +203,7 @@ def run_deadline(state: RunState) -> int | None:
 
 def next_wakeup(state: RunState) -> int | None:
     """The next moment at which time alone changes something; None when nothing waits for time. Constant in the steps."""
-    due: list[int] = []
+    due: list[int] = [gate.asked.expires_at for gate in state.gates.values() if gate.status == "open"]
     if state.timers and not state.pause_requested:
         free = state.live < state.plan.limits.max_concurrency
         due += [min(state.timers.values())] if free else []

@@ -12,6 +12,16 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from wfconsole.domain.facts import WorkspacePin
+from wfconsole.domain.gate_events import (
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRejected,
+    ApprovalRequested,
+    ApprovalWithdrawn,
+    DecisionRecorded,
+    InputReceived,
+    InputRequested,
+)
 from wfconsole.domain.plan import Json, Plan
 from wfconsole.domain.records import (
     Actor,
@@ -20,6 +30,48 @@ from wfconsole.domain.records import (
     FailureCause,
     OutcomeStatus,
 )
+
+__all__ = [  # the events of gates stand in `gate_events` and are part of the one union
+    "EVENT_TYPES",
+    "SCHEMA_VERSION",
+    "ApprovalExpired",
+    "ApprovalGranted",
+    "ApprovalRejected",
+    "ApprovalRequested",
+    "ApprovalWithdrawn",
+    "ArtifactRecorded",
+    "AttemptAbandoned",
+    "CommandRefused",
+    "CommandWarned",
+    "DecisionRecorded",
+    "Event",
+    "EventChannelFailed",
+    "InputReceived",
+    "InputRequested",
+    "OwnerChanged",
+    "Record",
+    "RunAwaitingApproval",
+    "RunCancelled",
+    "RunCancelling",
+    "RunClosing",
+    "RunCreated",
+    "RunFailed",
+    "RunFailure",
+    "RunPaused",
+    "RunPausing",
+    "RunResumed",
+    "RunStarted",
+    "RunSucceeded",
+    "SkipCause",
+    "StepBackingOff",
+    "StepBlocked",
+    "StepCancelled",
+    "StepFailed",
+    "StepSkipped",
+    "StepStarted",
+    "StepSucceeded",
+    "wire_name",
+]  # fmt: skip
 
 SCHEMA_VERSION = 1
 
@@ -54,6 +106,7 @@ class RunCreated:
     trace_url: str | None = None
     workspace: WorkspacePin | None = None
     warnings: tuple[str, ...] = ()
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +129,9 @@ class RunPaused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResumed:
-    pass
+    """`gathers` names the gates whose context is gathered again, each as soon as there is a free place."""
+
+    gathers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +150,7 @@ class RunCancelling:
     force: bool = False
     cause: FailureCause | None = None
     stopping: tuple[str, ...] = ()
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +329,8 @@ Event: TypeAlias = (
     RunCreated | RunStarted | RunPausing | RunPaused | RunResumed | RunAwaitingApproval | RunCancelling | RunClosing
     | RunSucceeded | RunFailed | RunCancelled
     | StepStarted | StepSucceeded | StepFailed | StepBackingOff | StepCancelled | StepSkipped | StepBlocked
+    | ApprovalRequested | DecisionRecorded | ApprovalGranted | ApprovalRejected | ApprovalExpired | ApprovalWithdrawn
+    | InputRequested | InputReceived
     | CommandWarned | ArtifactRecorded | AttemptAbandoned | CommandRefused | OwnerChanged | EventChannelFailed
 )  # fmt: skip
 

@@ -8,15 +8,24 @@ TransitionError, which means a bug or a forged journal.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import assert_never
+from dataclasses import replace
+from typing import TypeAlias, assert_never
 
 from wfconsole.domain.events import (
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRejected,
+    ApprovalRequested,
+    ApprovalWithdrawn,
     ArtifactRecorded,
     AttemptAbandoned,
     CommandRefused,
     CommandWarned,
+    DecisionRecorded,
     Event,
     EventChannelFailed,
+    InputReceived,
+    InputRequested,
     OwnerChanged,
     Record,
     RunAwaitingApproval,
@@ -39,10 +48,10 @@ from wfconsole.domain.events import (
     StepStarted,
     StepSucceeded,
 )
-from wfconsole.domain.lifecycle import STEP_TERMINAL, check_run, check_step
+from wfconsole.domain.lifecycle import STEP_TERMINAL, TransitionError, check_approval, check_run, check_step
 from wfconsole.domain.plan import PURE_KINDS
 from wfconsole.domain.records import FailureCause
-from wfconsole.domain.run import RunState, StepState, meet, new_state, release_finally
+from wfconsole.domain.run import GateState, RunState, StepState, meet, new_state, release_finally
 
 StepEnd = StepSucceeded | StepFailed | StepBackingOff | StepCancelled
 
@@ -83,33 +92,24 @@ def _apply(state: RunState, event: Event, at: int) -> None:
             | StepBlocked()
         ):
             _apply_step(state, event)
-        case RunStarted():
-            state.started, state.owner = True, event.owner
-            _set_status(state, "running", at)
-        case RunResumed():
-            state.pause_requested = False
-            _set_status(state, "running", at)
-        case RunPausing():
-            state.pause_requested = True
-        case RunPaused():
-            _set_status(state, "paused", at)
-        case RunAwaitingApproval():
-            _set_status(state, "awaiting_approval", at)
-        case RunCancelling():
-            state.cancel_requested, state.pause_requested = True, False
-            state.cancel_force = state.cancel_force or event.force
-            state.cancel_reason = state.cancel_reason or event.reason
-            state.ended_by = state.ended_by or event.cause
-        case RunClosing():
-            state.closing = True
-        case RunSucceeded():
-            _close(state, "succeeded", at)
-        case RunFailed(failure=failure):
-            _fail(state, failure, at)
-        case RunCancelled():
-            _close(state, "cancelled", at)
-        case OwnerChanged():
-            state.owner = event.owner
+        case (
+            RunStarted()
+            | RunResumed()
+            | RunPausing()
+            | RunPaused()
+            | RunAwaitingApproval()
+            | RunCancelling()
+            | RunClosing()
+            | RunSucceeded()
+            | RunFailed()
+            | RunCancelled()
+            | OwnerChanged()
+        ):
+            _apply_run(state, event, at)
+        case ApprovalRequested() | DecisionRecorded() | InputRequested() | InputReceived():
+            _apply_gate(state, event, at)
+        case ApprovalGranted() | ApprovalRejected() | ApprovalExpired() | ApprovalWithdrawn():
+            _close_gate(state, event)
         case (
             RunCreated()
             | CommandWarned()
@@ -121,6 +121,96 @@ def _apply(state: RunState, event: Event, at: int) -> None:
             pass
         case _:
             assert_never(event)
+
+
+RunEvent: TypeAlias = (
+    RunStarted | RunResumed | RunPausing | RunPaused | RunAwaitingApproval | RunCancelling | RunClosing | RunSucceeded
+    | RunFailed | RunCancelled | OwnerChanged
+)  # fmt: skip
+
+
+def _apply_run(state: RunState, event: RunEvent, at: int) -> None:
+    """What happened to the run as a whole."""
+    match event:
+        case RunStarted():
+            state.started, state.owner = True, event.owner
+            _set_status(state, "running", at)
+        case RunResumed():
+            state.pause_requested = False
+            state.unblocked += event.gathers
+            _set_status(state, "running", at)
+        case RunPausing():
+            state.pause_requested = True
+        case RunPaused():
+            _set_status(state, "paused", at)
+        case RunAwaitingApproval():
+            _set_status(state, "awaiting_approval", at)
+        case RunCancelling():
+            state.cancel_requested, state.pause_requested = True, False
+            state.cancel_force = state.cancel_force or event.force
+            state.cancel_reason = state.cancel_reason or event.reason
+            state.cancel_code = state.cancel_code or event.code
+            state.ended_by = state.ended_by or event.cause
+        case RunClosing():
+            state.closing = True
+        case RunSucceeded():
+            _close(state, "succeeded", at)
+        case RunFailed(failure=failure):
+            _fail(state, failure, at)
+        case RunCancelled():
+            _close(state, "cancelled", at)
+        case OwnerChanged():
+            state.owner = event.owner
+
+
+def _apply_gate(
+    state: RunState, event: ApprovalRequested | DecisionRecorded | InputRequested | InputReceived, at: int
+) -> None:
+    match event:
+        case ApprovalRequested():
+            _open_gate(state, event, at)
+        case DecisionRecorded():
+            gate = state.gates[event.gate_id]
+            if gate.status != "open":
+                raise TransitionError(f"gate {event.gate_id}: a decision when {gate.status}")
+            state.gates[event.gate_id] = replace(gate, decisions=(*gate.decisions, event))
+        case InputReceived():
+            gate = state.gates[event.gate_id]
+            check_approval(event.gate_id, gate.status, "granted")
+            state.gates[event.gate_id] = replace(gate, status="granted", choice=event.choice, closed_by=event.by)
+        case InputRequested():
+            pass  # the gate was opened by the event before it
+
+
+def _open_gate(state: RunState, event: ApprovalRequested, at: int) -> None:
+    step, newest = state.edit(event.step_id), state.gate_of(event.step_id)
+    if event.gate_id in state.gates or (newest is not None and newest.status == "open"):
+        raise TransitionError(f"gate {event.gate_id}: asked twice")
+    if event.kind != "blocked":  # of a blocked command `step_blocked` has said so already
+        _move(state, step, "needs_human")
+        step.cause = None
+    state.gates[event.gate_id] = GateState(asked=event, opened_at=at)
+
+
+def _close_gate(
+    state: RunState, event: ApprovalGranted | ApprovalRejected | ApprovalExpired | ApprovalWithdrawn
+) -> None:
+    gate = closed = state.gates[event.gate_id]
+    match event:
+        case ApprovalGranted():
+            closed = replace(gate, status="granted", closed_by=event.by, reason=event.reason, choice="approve")
+            if gate.asked.kind == "blocked":
+                step = state.edit(event.step_id)
+                step.let_through = (*step.let_through, gate.asked.argv)
+                state.unblocked.append(event.step_id)
+        case ApprovalRejected():
+            closed = replace(gate, status="rejected", closed_by=event.by, reason=event.reason, choice="reject")
+        case ApprovalExpired():
+            closed = replace(gate, status="expired")
+        case ApprovalWithdrawn():
+            closed = replace(gate, status="withdrawn", reason=event.reason)
+    check_approval(event.gate_id, gate.status, closed.status)
+    state.gates[event.gate_id] = closed
 
 
 def _set_status(state: RunState, status: str, at: int) -> None:
@@ -184,7 +274,10 @@ def _apply_step(
             _move(state, step, "skipped")
             step.skip_cause = event.cause
         case StepBlocked():
-            _move(state, step, "needs_human")
+            if step.step_id in state.unblocked:  # a second command of a step whose first one was let through
+                state.unblocked.remove(step.step_id)
+            else:
+                _move(state, step, "needs_human")
             step.cause = event.cause
     if step.status in STEP_TERMINAL:
         _end(state, step)
@@ -200,13 +293,15 @@ def _move(state: RunState, step: StepState, following: str) -> None:
     if current == "backing_off":
         state.timers.pop(step.step_id, None)
         step.retry_at = None
+    if step.step_id in state.unblocked:
+        state.unblocked.remove(step.step_id)
     if current == "pending" and step.unmet == 0 and step.step_id in state.ready:
         state.ready.remove(step.step_id)
     step.status = following
 
 
 def _start(state: RunState, step: StepState, event: StepStarted) -> None:
-    step.attempt = event.attempt
+    step.attempt, step.let_through = event.attempt, ()
     state.attempts_started += 1
     if event.kind == "steps":
         for member in state.index.members.get(step.step_id, ()):

@@ -58,6 +58,7 @@ class StartRun(Fact):
     trace_url: str | None = None
     workspace: WorkspacePin | None = None
     warnings: tuple[str, ...] = ()
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,44 @@ class AttemptEnded(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateReady(Fact):
+    """Everything that the approver has to see exists: `context` is the card's data, `context_digest` the sha256 of its artifact.
+
+    `expires_at` is when the gate closes by itself (ms since the epoch); the same moment stands in the question card.
+    """
+
+    step_id: str
+    attempt: int
+    context: Json
+    context_digest: str
+    expires_at: int
+    artifacts: tuple[ArtifactRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureCheck:
+    """What the owner found out about a decision's signature when it took it from the inbox. `key` is a fingerprint.
+
+    `seen_holds`: the event that the signer says was the last one exists with that hash.
+    """
+
+    valid: bool
+    principal: str | None = None
+    key: str | None = None
+    problem: str | None = None
+    seen_holds: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecideGate(Fact):
+    """A person's decision: all of it is in the signed `payload` (see `decision`), nothing beside it counts."""
+
+    payload: dict[str, Json]
+    signature: str | None = None
+    check: SignatureCheck | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunClosed(Fact):
     """What the run leaves as a whole has been collected: its diff, or the reason why there is none."""
 
@@ -132,5 +171,5 @@ class ChannelFailed(Fact):
     failed_seq: int
 
 
-Command: TypeAlias = StartRun | PauseRun | ResumeRun | CancelRun
-AnyFact: TypeAlias = Command | TakeRun | AttemptEnded | RunClosed | Wakeup | ChannelFailed
+Command: TypeAlias = StartRun | PauseRun | ResumeRun | CancelRun | DecideGate
+AnyFact: TypeAlias = Command | TakeRun | AttemptEnded | GateReady | RunClosed | Wakeup | ChannelFailed

@@ -63,6 +63,12 @@ def check_step(step_id: str, current: str, following: str) -> None:
         raise TransitionError(f"step {step_id}: {current} to {following}")
 
 
+def check_approval(gate_id: str, current: str, following: str) -> None:
+    """Raise TransitionError unless the approval table has current → following."""
+    if following not in APPROVAL_TRANSITIONS[current]:
+        raise TransitionError(f"gate {gate_id}: {current} to {following}")
+
+
 def check_run(current: str, following: str) -> None:
     """Raise TransitionError unless the run table has current → following."""
     if following not in RUN_TRANSITIONS[current]:

@@ -13,13 +13,15 @@ from wfconsole.domain.events import (
     ArtifactRecorded,
     AttemptAbandoned,
     StepBackingOff,
+    StepBlocked,
     StepCancelled,
     StepFailed,
     StepSucceeded,
 )
 from wfconsole.domain.facts import AttemptEnded
 from wfconsole.domain.failures import cause
-from wfconsole.domain.plan import PURE_KINDS, Json, RetryPolicy, StepPlan
+from wfconsole.domain.gates import withdraw
+from wfconsole.domain.plan import GATE_KINDS, PURE_KINDS, Json, RetryPolicy, StepPlan
 from wfconsole.domain.records import ArtifactRecord, FailureCause
 from wfconsole.domain.run import RunState
 from wfconsole.domain.scope import Evaluate, Reach, members_scope
@@ -43,12 +45,15 @@ def end_attempt(draft: Draft, fact: AttemptEnded, evaluate: Evaluate) -> None:
         draft.emit(ArtifactRecorded(artifact=artifact))
     shared = _shared(fact)
     outputs, problem = _outputs(state, plan, fact, evaluate)
-    if fact.outcome == "succeeded" and problem is None:
+    if fact.outcome == "succeeded" and problem is None and plan.kind not in GATE_KINDS:
         draft.emit(StepSucceeded(outputs=outputs, **shared))
         return
     why = fact.cause or problem or cause("STEP_FAILED", f"the attempt ended as {fact.outcome}")
     outcome = "failed" if fact.outcome == "succeeded" else fact.outcome
     gives_up = state.gives_up(plan.phase)
+    if plan.kind in GATE_KINDS and outcome != "abandoned" and not gives_up:
+        draft.emit(StepBlocked(step_id=fact.step_id, cause=_no_context(why, state.run_id)))
+        return
     if outcome == "abandoned":
         draft.emit(AttemptAbandoned(step_id=fact.step_id, attempt=fact.attempt, cause=why))
     if gives_up and outcome in {"cancelled", "abandoned"}:
@@ -60,6 +65,14 @@ def end_attempt(draft: Draft, fact: AttemptEnded, evaluate: Evaluate) -> None:
         draft.emit(StepBackingOff(outcome=outcome, cause=why, until=until, **shared))
     else:
         draft.emit(StepFailed(outcome=outcome, cause=why, allowed=plan.allow_failure, outputs=outputs, **shared))
+
+
+def _no_context(why: FailureCause, run_id: str) -> FailureCause:
+    """Whatever kept a gate's attempt from showing its context: the gate stays shut, and `resume` gathers it again."""
+    if why.code == "CONTEXT_INCOMPLETE":
+        return why
+    hint = f"{why.hint or 'mend what is named'}; then `wfconsole resume {run_id}`"
+    return cause("CONTEXT_INCOMPLETE", why.message, hint, problem=why.code)
 
 
 def _shared(fact: AttemptEnded) -> dict[str, Any]:
@@ -114,6 +127,7 @@ def backoff_ms(policy: RetryPolicy, attempt: int, key: str) -> int:
 
 def cancel_step(draft: Draft, step_id: str, reason: str | None) -> None:
     """Cancel a step that no attempt of is under way."""
+    withdraw(draft, step_id, reason)
     step = draft.state.step(step_id)
     draft.emit(StepCancelled(step_id=step_id, attempt=step.attempt or None, reason=reason))
 

@@ -27,8 +27,11 @@ Isolation = Literal["shared", "per_step", "read_only"]
 Phase = Literal["main", "finally"]
 InputType = Literal["string", "integer", "number", "boolean", "path", "list", "object"]
 
-AVAILABLE_KINDS: frozenset[str] = frozenset({"run", "shell", "set", "check", "steps"})
+AVAILABLE_KINDS: frozenset[str] = frozenset({"run", "shell", "set", "check", "steps", "approval", "question"})
 """Kinds this version executes; the others parse and validate, and a run of them is refused before creation."""
+
+GATE_KINDS: frozenset[str] = frozenset({"approval", "question"})
+"""Kinds that wait for a person; the attempt of one gathers what that person has to see."""
 
 PURE_KINDS: frozenset[str] = frozenset({"set", "check", "steps"})
 """Kinds that `decide` carries out by itself: no attempt leaves the domain."""
@@ -168,13 +171,63 @@ class GroupBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContextSpec:
+    """What an approver has to see. `tests` and `preview` name steps, `rules` are the recipe's own risk rules."""
+
+    diff: bool = True
+    tests: tuple[str, ...] = ()
+    risk: bool = True
+    files: tuple[str, ...] = ()
+    preview: tuple[str, ...] = ()
+    rules: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproverRule:
+    """Who may decide: `count` different people, out of `any_of` when it names any, never the run's author if `not_author`."""
+
+    count: int = 1
+    any_of: tuple[str, ...] = ()
+    not_author: bool = False
+
+    @property
+    def wants_principals(self) -> bool:
+        """Does this rule need identities that an allowed_signers file vouches for?"""
+        return self.count > 1 or bool(self.any_of) or self.not_author
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalBody:
+    """A gate. `on_reject` is cancel, route or ``{"retry_from": STEP}``; `title` is a template value."""
+
+    title: Json
+    context: ContextSpec = field(default_factory=ContextSpec)
+    approvers: ApproverRule = field(default_factory=ApproverRule)
+    timeout_ms: int = 24 * 3600 * 1000
+    on_timeout: str = "cancel"
+    on_reject: Json = "cancel"
+    require_reason: str = "on_reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionBody:
+    """A question: one of `choices`, or a `form` of typed inputs. `default` is the answer at the timeout; None expires."""
+
+    prompt: Json
+    choices: tuple[str, ...] = ()
+    form: tuple[InputSpec, ...] = ()
+    timeout_ms: int = 24 * 3600 * 1000
+    default: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherBody:
     """The body of a kind that this version only checks; `data` is the validated YAML as JSON."""
 
     data: Json
 
 
-Body: TypeAlias = RunBody | ShellBody | SetBody | CheckBody | GroupBody | OtherBody
+Body: TypeAlias = RunBody | ShellBody | SetBody | CheckBody | GroupBody | ApprovalBody | QuestionBody | OtherBody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

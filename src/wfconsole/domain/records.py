@@ -93,6 +93,9 @@ class Actor:
 ENGINE = Actor(user="wfconsole", host="", surface="engine")
 """The actor of transitions that nobody asked for: the engine itself."""
 
+TIMER = Actor(user="wfconsole", host="", surface="timer")
+"""The actor of what a deadline did, whatever fact it was that found the deadline over."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandWarning:

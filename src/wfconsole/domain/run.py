@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from wfconsole.domain.events import RunCreated
+from wfconsole.domain.events import ApprovalRequested, DecisionRecorded, RunCreated
 from wfconsole.domain.lifecycle import RUN_TERMINAL, RunFacts, derive_run_status
 from wfconsole.domain.plan import Json, Plan, StepPlan
 from wfconsole.domain.records import FailureCause
@@ -52,7 +52,10 @@ class PlanIndex:
 
 @dataclass(slots=True, kw_only=True)
 class StepState:
-    """One step. `unmet` counts what has to end (or, for a parent group, begin) before it is looked at."""
+    """One step. `unmet` counts what has to end (or, for a parent group, begin) before it is looked at.
+
+    `let_through` are the blocked commands that somebody allowed for the attempt about to begin, each once.
+    """
 
     step_id: str
     unmet: int
@@ -66,11 +69,28 @@ class StepState:
     allowed: bool = False
     open_members: int = 0
     retry_at: int | None = None
+    let_through: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateState:
+    """One gate: what was asked, its status in `lifecycle.APPROVAL_STATUSES`, and every valid decision so far."""
+
+    asked: ApprovalRequested
+    opened_at: int
+    status: str = "open"
+    decisions: tuple[DecisionRecorded, ...] = ()
+    closed_by: tuple[str, ...] = ()
+    reason: str | None = None
+    choice: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """The run. `seq` and `at` are those of its last event; `open_main` and `open_finally` count steps that have not ended."""
+    """The run. `seq` and `at` are those of its last event; `open_main` and `open_finally` count steps that have not ended.
+
+    `unblocked` are steps in needs_human that somebody has let go on and that wait for a free place.
+    """
 
     created: RunCreated
     index: PlanIndex
@@ -86,6 +106,7 @@ class RunState:
     cancel_requested: bool = False
     cancel_force: bool = False
     cancel_reason: str | None = None
+    cancel_code: str | None = None
     ended_by: FailureCause | None = None
     closing: bool = False
     closed: bool = False
@@ -101,6 +122,8 @@ class RunState:
     sandbox_ms: int = 0
     cost_usd: float = 0.0
     seen: set[str] = field(default_factory=set)
+    gates: dict[str, GateState] = field(default_factory=dict)
+    unblocked: list[str] = field(default_factory=list)
     edits: dict[str, StepState] | None = None
 
     @property
@@ -142,6 +165,14 @@ class RunState:
             self.edits[step_id] = _copy_step(self.steps[step_id])
         return self.edits[step_id]
 
+    def open_gates(self) -> list[GateState]:
+        """Gates that can be decided, in the order in which they opened."""
+        return [gate for gate in self.gates.values() if gate.status == "open"]
+
+    def gate_of(self, step_id: str) -> GateState | None:
+        """The newest gate of a step."""
+        return next((gate for gate in reversed(self.gates.values()) if gate.asked.step_id == step_id), None)
+
     def all_steps(self) -> Iterator[StepState]:
         return (self.step(step_id) for step_id in self.steps)
 
@@ -161,7 +192,8 @@ class RunState:
     def fork(self) -> RunState:
         """A state to try events on; this one does not change. Costs the small collections, not the steps."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        values.update(timers=dict(self.timers), ready=list(self.ready), seen=set(), edits={})
+        values.update(timers=dict(self.timers), ready=list(self.ready), seen=set(), gates=dict(self.gates), edits={})
+        values.update(unblocked=list(self.unblocked))
         return RunState(**values)
 
     def following_status(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from wfconsole.domain.plan import Json
+from wfconsole.domain.plan import GATE_KINDS, Json
 from wfconsole.domain.run import RunState, view_step
 from wfconsole.domain.values import resolve
 
@@ -42,7 +42,9 @@ def build(state: RunState, step_id: str | None) -> dict[str, Json]:
         "inputs": {spec.name: _seen_inside(state, spec.name, spec.type) for spec in state.plan.inputs},
         "state": state.plan.state,
         "intent": {"hash": state.created.intent_hash},
-        "gates": {},
+        "gates": {
+            name: view_gate(state, found) for name, found in visible(state, step_id).items() if is_gate(state, found)
+        },
         "run": {"id": state.run_id},
         "steps": {name: view_step(state.step(found)) for name, found in visible(state, step_id).items()},
     }
@@ -58,7 +60,7 @@ def verdict(state: RunState) -> dict[str, Json]:
     if state.ended_by is not None:
         return {"status": "failed", "code": state.ended_by.code}
     if state.cancel_requested:
-        return {"status": "cancelled", "code": None}
+        return {"status": "cancelled", "code": state.cancel_code}
     if state.harmed_by is not None:
         cause = state.step(state.harmed_by).cause
         return {"status": "failed", "code": None if cause is None else cause.code}
@@ -87,8 +89,23 @@ def members_scope(state: RunState, group_id: str) -> dict[str, Json]:
     """The scope of a group's outputs: its own members by their short names, and what the group itself can reach."""
     scope = build(state, group_id)
     for member in state.index.members.get(group_id, ()):
-        scope["steps"][member[len(group_id) + 1 :]] = view_step(state.step(member))
+        name = member[len(group_id) + 1 :]
+        scope["steps"][name] = view_step(state.step(member))
+        if is_gate(state, member):
+            scope["gates"][name] = view_gate(state, member)
     return scope
+
+
+def is_gate(state: RunState, step_id: str) -> bool:
+    return state.index.steps[step_id].kind in GATE_KINDS
+
+
+def view_gate(state: RunState, step_id: str) -> dict[str, Json]:
+    """A gate as expressions see it: null until it is decided."""
+    gate = state.gate_of(step_id)
+    if gate is None or gate.status == "open":
+        return {"choice": None, "reason": None, "actor": None}
+    return {"choice": gate.choice, "reason": gate.reason, "actor": ", ".join(gate.closed_by) or None}
 
 
 def _seen_inside(state: RunState, name: str, kind: str) -> Json:

@@ -12,10 +12,22 @@ import posixpath
 from wfconsole.domain.draft import Draft
 from wfconsole.domain.events import ArtifactRecorded, CommandWarned, StepBlocked, StepFailed, StepStarted, StepSucceeded
 from wfconsole.domain.failures import cause
+from wfconsole.domain.gates import open_blocked
 from wfconsole.domain.outcome import cancel_step, group_outputs, nothing_left
-from wfconsole.domain.plan import CheckBody, Json, RunBody, SetBody, ShellBody, StepPlan
+from wfconsole.domain.plan import (
+    ApprovalBody,
+    CheckBody,
+    Json,
+    OtherBody,
+    QuestionBody,
+    RunBody,
+    SetBody,
+    ShellBody,
+    StepPlan,
+)
 from wfconsole.domain.policy.command_safety import Verdict, judge
 from wfconsole.domain.records import FailureCause
+from wfconsole.domain.run import RunState
 from wfconsole.domain.scope import Evaluate, Reach
 from wfconsole.domain.values import ExpressionError, as_text, sources
 
@@ -34,12 +46,25 @@ def start(draft: Draft, plan: StepPlan, evaluate: Evaluate) -> None:
             _check(draft, plan, attempt, body, reach)
         elif plan.kind == "steps":
             begin(draft, plan, attempt)
+        elif isinstance(body, ApprovalBody | QuestionBody):
+            begin(draft, plan, attempt, resolve_gate(draft.state, body, reach))
         else:
             _start_attempt(draft, plan, attempt, resolve_commands(plan, body, reach))
     except ExpressionError as error:
         if draft.state.step(plan.step_id).status != "running":
             begin(draft, plan, attempt)
         fail_pure(draft, plan, attempt, cause("RECIPE_INVALID", str(error), "mend the expression, then run again"))
+
+
+def resolve_gate(state: RunState, body: ApprovalBody | QuestionBody, reach: Reach) -> dict[str, Json]:
+    """What the card says and when it closes by itself. Previewed steps are resolved as far as they can be."""
+    if isinstance(body, QuestionBody):
+        return {"title": as_text(reach.value(body.prompt)), "timeout_ms": body.timeout_ms}
+    preview: dict[str, Json] = {}
+    for name in body.context.preview:
+        shown = state.index.steps[name].body
+        preview[name] = reach.value(shown.data) if isinstance(shown, OtherBody) else None
+    return {"title": as_text(reach.value(body.title)), "timeout_ms": body.timeout_ms, "preview": preview}
 
 
 def resolve_commands(plan: StepPlan, body: object, reach: Reach) -> dict[str, Json]:
@@ -91,6 +116,10 @@ def _start_attempt(draft: Draft, plan: StepPlan, attempt: int, resolved: dict[st
         (argv, judge(argv, draft.state.plan.commands, workdir=resolved["workdir"])) for argv in resolved["commands"]
     ]
     blocked = [(argv, verdict) for argv, verdict in verdicts if verdict.decision == "block"]
+    for argv in draft.state.step(plan.step_id).let_through:  # one decision lets one command through, also of two equal
+        let = next((found for found in blocked if tuple(found[0]) == argv), None)
+        if let is not None:
+            blocked.remove(let)
     if outside or blocked:
         _block(draft, plan, resolved["workdir"] if outside else None, *(blocked[:1]))
         return
@@ -118,10 +147,12 @@ def _block(draft: Draft, plan: StepPlan, workdir: str | None, *blocked: tuple[li
             rule="workdir",
         )
         draft.emit(StepBlocked(step_id=plan.step_id, cause=why, rule="workdir"))
+        open_blocked(draft, plan, why, ())
         return
     argv, verdict = blocked[0]
     why = cause("POLICY_BLOCKED", verdict.message, verdict.hint or None, rule=verdict.rule, argv=list(argv))
     draft.emit(StepBlocked(step_id=plan.step_id, cause=why, argv=tuple(argv), rule=verdict.rule))
+    open_blocked(draft, plan, why, tuple(argv))
 
 
 def _check(draft: Draft, plan: StepPlan, attempt: int, body: CheckBody, reach: Reach) -> None:
