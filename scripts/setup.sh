@@ -142,11 +142,12 @@ static_busybox() {
 ensure_engine() {
     local missing=() useful=()
     if engine_ready; then
-        [[ -f $STATE/.engine-packages ]] && return
+        [[ -f $STATE/.host-packages ]] && return
     fi
     static_busybox || missing+=(busybox-static)
-    # Only where no registry answers: its absence is no reason to stop here.
+    # Only where no registry answers, and only where somebody decides at a gate: their absence is no reason to stop here.
     PATH=$PATH:/usr/sbin:/sbin command -v debootstrap >/dev/null || useful+=(debootstrap)
+    command -v ssh-keygen >/dev/null || useful+=(openssh-client)
     if ! engine_answers; then
         if [[ -n ${DOCKER_HOST:-} ]]; then
             say "no Docker engine answers at $DOCKER_HOST: start it, or unset DOCKER_HOST"
@@ -170,7 +171,7 @@ ensure_engine() {
     fi
     engine_answers || start_engine || return 1
     mkdir -p "$STATE"
-    : >"$STATE/.engine-packages"
+    : >"$STATE/.host-packages"
 }
 
 start_engine() {

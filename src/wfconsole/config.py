@@ -9,10 +9,20 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from wfconsole.ports import WfconsoleError
 
-_KEYS = {"trace_url": str, "events_file": str, "project": str}
+_KEYS: dict[str, type] = {
+    "trace_url": str,
+    "events_file": str,
+    "project": str,
+    "signing_key": str,
+    "allowed_signers": str,
+    "revoked_keys": str,
+    "hooks": dict,
+}
+HOOK_EVENTS = ("approval_requested", "approval_expired", "run_failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +33,8 @@ class Settings:
     `account`: shared by all state folders of the account.
 
     `trace_url` is a template with ``{trace_id}`` and ``{span_id}``; `events_file` gets every event as a JSON line, a relative
-    one lies beside config.toml.
-    `recipes` and `themes` are the folders that come with the program.
+    one lies beside config.toml. `signing_key` is the operator's own SSH key, `allowed_signers` and `revoked_keys` are files of
+    OpenSSH's formats. `hooks` are commands by event. `recipes` and `themes` are the folders that come with the program.
     """
 
     state: Path
@@ -36,6 +46,10 @@ class Settings:
     trace_url: str | None = None
     events_file: Path | None = None
     project: str | None = None
+    signing_key: str | None = None
+    allowed_signers: Path | None = None
+    revoked_keys: Path | None = None
+    hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -81,11 +95,32 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         trace_url=values.get("trace_url"),
         events_file=config / Path(values["events_file"]).expanduser() if "events_file" in values else None,
         project=values.get("project"),
+        signing_key=values.get("signing_key"),
+        allowed_signers=_beside(config, values.get("allowed_signers")),
+        revoked_keys=_beside(config, values.get("revoked_keys")),
+        hooks=_hooks(config, values.get("hooks") or {}),
         environ=dict(environ),
     )
 
 
-def _read_file(path: Path) -> dict[str, str]:
+def _beside(config: Path, value: str | None) -> Path | None:
+    """A path of the configuration: a relative one lies beside config.toml."""
+    return None if value is None else config / Path(value).expanduser()
+
+
+def _hooks(config: Path, table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    for name, argv in table.items():
+        fits = name in HOOK_EVENTS and isinstance(argv, list) and argv and all(isinstance(part, str) for part in argv)
+        if not fits:
+            raise WfconsoleError(
+                "INPUT_INVALID",
+                f"{config / 'config.toml'}: hooks.{name} is no hook",
+                f"events: {', '.join(HOOK_EVENTS)}; each takes a command as a list of texts",
+            )
+    return {name: tuple(argv) for name, argv in table.items()}
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Every port of the engine in one file: the store, the sandbox, workspaces, artifacts, expressions, the clock.
+"""Every port of the engine in one place: the store, the sandbox, workspaces, artifacts, signing, expressions, the clock.
 
 Adapters live in the packages of their trade and are handed in by `main`; the engine and the steps see these protocols and
 the domain, nothing else. All times are milliseconds since the epoch, all sizes bytes, all paths absolute unless said.
@@ -10,12 +10,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from wfconsole.domain.events import Record
 from wfconsole.domain.facts import AnyFact, WorkspacePin
 from wfconsole.domain.plan import Json
 from wfconsole.domain.records import ArtifactKind, ArtifactRecord, FailureCause
+from wfconsole.ports.sandbox import (
+    CommandEnd as CommandEnd,
+    Mount as Mount,
+    Sandbox as Sandbox,
+    SandboxEnd as SandboxEnd,
+    SandboxHandle as SandboxHandle,
+    SandboxLimits as SandboxLimits,
+    SandboxSpec as SandboxSpec,
+)
 
 
 class WfconsoleError(Exception):
@@ -114,6 +123,10 @@ class Store(Protocol):
         """Facts of the inbox that no commit has decided yet, oldest first."""
         ...
 
+    async def event_hash(self, run_id: str, seq: int | None = None) -> tuple[int, str]:
+        """Sequence number and hash (hex) of one event of the run, by default its last. Raises NOT_FOUND."""
+        ...
+
     def changes(self, run_id: str, after_seq: int) -> AsyncIterator[Sequence[Record]]:
         """Records after `after_seq` as they are committed, by any process, in order, never twice; ends with the caller."""
         ...
@@ -153,133 +166,6 @@ class Artifacts(Protocol):
     def path(self, sha256: str) -> Path:
         """Where the content lies; the file is read-only. FileNotFoundError when it is not stored."""
         ...
-
-
-# -------------------------------------------------------------------------------------------------------------- sandbox
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """A host folder or file as the sandbox sees it."""
-
-    source: Path
-    target: str
-    read_only: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxLimits:
-    """Ceilings of one container. `output_bytes` bounds stdout and stderr of all its commands together."""
-
-    memory_bytes: int = 2 * 1024**3
-    cpus: float = 2.0
-    pids: int = 512
-    tmp_bytes: int = 256 * 1024**2
-    home_bytes: int = 512 * 1024**2
-    file_bytes: int = 2 * 1024**3
-    output_bytes: int = 64 * 1024**2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxSpec:
-    """One attempt as the sandbox runs it: everything resolved, nothing to look up.
-
-    `in_dir` (mounted read-only: runner, argv, env, secrets, go) and `out_dir` (the sandbox's: started, logs, exit records) are
-    made by the sandbox. `workdir` is an absolute path inside the container. `scratch` is an empty host folder
-    mounted writable at /scratch, on disk, thrown away afterwards. `network` is none, bridge, or a tuple of host:port.
-    """
-
-    run_id: str
-    step_id: str
-    attempt: int
-    template: str
-    commands: tuple[tuple[str, ...], ...]
-    in_dir: Path
-    out_dir: Path
-    scratch: Path
-    halt_on_error: bool = True
-    workdir: str = "/workspace"
-    env: Mapping[str, str] = field(default_factory=dict)
-    stdin: bytes | None = None
-    mounts: tuple[Mount, ...] = ()
-    secrets: Mapping[str, bytes] = field(default_factory=dict)
-    network: str | tuple[str, ...] = "none"
-    limits: SandboxLimits = field(default_factory=SandboxLimits)
-    timeout_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandEnd:
-    """What the runner recorded of one command; stdout and stderr lie in `out_dir` as ``K.stdout`` and ``K.stderr``.
-
-    `exit_code` is the shell's number (128+n for signal n); None when the command was started and never ended.
-    `error` is COMMAND_NOT_FOUND or SPAWN_ERROR when it could not be started.
-    """
-
-    index: int
-    exit_code: int | None
-    started_at: int | None = None
-    finished_at: int | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxEnd:
-    """How a container ended, as evidence; `domain.policy.classify` turns it into an outcome.
-
-    `ended_by` says what we did to it: the deadline, the output limit, a stop that somebody asked for, or nothing.
-    `lost`: the engine or somebody else took the container away. `started`: the runner began its first command.
-    """
-
-    started: bool
-    exit_code: int | None
-    commands: tuple[CommandEnd, ...] = ()
-    oom_killed: bool = False
-    ended_by: Literal["timeout", "output_limit", "stop"] | None = None
-    lost: bool = False
-    error: str | None = None
-    started_at: int | None = None
-    finished_at: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxHandle:
-    """A created container: `name` is derived from run, step and attempt, `image_id` is what it was created from."""
-
-    container_id: str
-    name: str
-    image_id: str
-    spec: SandboxSpec
-
-
-class Sandbox(Protocol):
-    """Containers of attempts. Verbs in the order of their use: prepare, go, wait, (stop), remove.
-
-    Every engine call has a deadline; starts, stops and removals pass a gate. Raises WfconsoleError with
-    SANDBOX_UNAVAILABLE, TEMPLATE_MISSING, or ENV_DRIFT. A failed command is never an exception.
-    """
-
-    async def prepare(self, spec: SandboxSpec) -> SandboxHandle:
-        """Create and start the container; its runner waits for `go` and has run nothing. Check the template first."""
-        ...
-
-    async def go(self, handle: SandboxHandle) -> bool:
-        """Let it begin, once and for good. False: somebody gave the attempt up before. The deadline counts from here."""
-        ...
-
-    async def wait(self, handle: SandboxHandle) -> SandboxEnd:
-        """Until the container is over; enforces the deadline and the output limit. Cancelling this stops nothing."""
-        ...
-
-    async def stop(self, handle: SandboxHandle, *, force: bool = False) -> None:
-        """TERM, then KILL after the grace; `force`: KILL. Idempotent, also before `go` (then nothing ever runs)."""
-        ...
-
-    async def remove(self, handle: SandboxHandle) -> None:
-        """Remove the container and `in_dir` and `scratch`; logs stay. Idempotent."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 # ----------------------------------------------------------------------------------------------------------- workspaces
@@ -342,6 +228,53 @@ class Workspaces(Protocol):
 
     async def diff(self, folder: RunFolder, pin: WorkspacePin) -> bytes | None:
         """What the workspace has become against the pin, as `git apply --binary` takes it; None when nothing changed."""
+        ...
+
+
+# -------------------------------------------------------------------------------------------------------------- signing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """Whether a signature holds, and if so whose it is (`principal`), else why not (`problem`, a sentence).
+
+    `key`: fingerprint ``SHA256:...`` of the key that signed, or claims to have; None when the signature cannot be read.
+    """
+
+    valid: bool
+    principal: str | None = None
+    key: str | None = None
+    problem: str | None = None
+
+
+class Signer(Protocol):
+    """The operator's key, and the keys whose signatures count. Namespaces keep signatures of one purpose from another's.
+
+    Blocking work goes to threads; every call ends within seconds. Raises WfconsoleError DECISION_NOT_APPLIED when the tool
+    or the operator's own key cannot be used.
+    """
+
+    @property
+    def has_allowed_signers(self) -> bool:
+        """Whether principals come from an allowed_signers file; without one this operator is the only principal."""
+        ...
+
+    async def identity(self) -> str:
+        """The principal that this operator signs as. Makes the operator's key when there is none."""
+        ...
+
+    async def sign(self, payload: bytes, *, namespace: str) -> str:
+        """The armored signature of `payload`. Makes the operator's key when there is none."""
+        ...
+
+    async def verify(
+        self, payload: bytes, armored: str, *, namespace: str, claimed: str, at: int | None = None
+    ) -> Verification:
+        """Whether `armored` is a signature of `payload` by `claimed`, the principal that the payload names.
+
+        As of the moment `at`, None: now; keys that expire count as they did then. Nothing in `armored` or `claimed` makes
+        this raise.
+        """
         ...
 
 
