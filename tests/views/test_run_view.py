@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.fakes.journals import ANN, OK, RUN_ID, Journal, failed, plan, step
 from wfconsole.domain.codec import canonical, record_from_wire, wire

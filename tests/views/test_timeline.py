@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.fakes.journals import ANN, RUN_ID, START, Journal, plan, step
 from wfconsole.domain import events as ev

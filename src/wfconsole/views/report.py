@@ -46,13 +46,33 @@ def failure_lines(view: Mapping[str, Json]) -> Iterator[str]:
 
 
 def waiting_lines(view: Mapping[str, Json]) -> Iterator[str]:
-    """Why a run waits for a person, step by step."""
+    """Why a run waits for a person, step by step, and how one decides."""
+    asking = {gate["step_id"] for gate in view["approvals"] if gate["status"] == "open"}
     for step in view["steps"]:
         if step["status"] == "needs_human":
             yield f"waits      {safe_text(step['step_id'])}: {safe_text(step['reason'] or '', limit=1000)}"
             hint = (step["failure"] or {}).get("hint")
             if hint:
                 yield f"hint       {safe_text(hint, limit=1000)}"
+            if step["step_id"] in asking and not view["finished_at"]:
+                yield f"decide     {safe_text(shlex.join(['wfconsole', 'approvals', view['run_id'], step['step_id']]))}"
+
+
+def gate_lines(view: Mapping[str, Json], *, ascii_only: bool) -> Iterator[str]:
+    """How each gate was closed, a line each; open ones are told by `waiting_lines`."""
+    for gate in view["approvals"]:
+        if gate["status"] != "open":
+            mark = glyph(gate["status"], ascii_only=ascii_only)
+            yield safe_text(f"{mark} {gate['step_id']}  {closing(gate)}", limit=1000)
+
+
+def closing(gate: Mapping[str, Json]) -> str:
+    """``rejected by ann: too big``: how a gate was closed, by whom, and why."""
+    by = f" by {', '.join(gate['closed_by'])}" if gate["closed_by"] else ""
+    answer: Json = gate["answer"] or (gate["choice"] if gate["kind"] == "question" else None)
+    said = f": {value_text(answer)}" if answer else ""
+    taken = " by default" if said and not by else ""
+    return f"{gate['status']}{by}{taken}{said}{': ' + gate['reason'] if gate['reason'] else ''}"
 
 
 def output_lines(outputs: Mapping[str, Json]) -> Iterator[str]:

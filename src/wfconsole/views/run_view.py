@@ -15,6 +15,7 @@ from wfconsole.domain.events import Record
 from wfconsole.domain.lifecycle import RUN_TERMINAL
 from wfconsole.domain.plan import Json, Plan
 from wfconsole.domain.records import Actor, ArtifactRecord
+from wfconsole.views.gate_part import GateEvent, GatePart
 from wfconsole.views.step_part import Ending, StepPart, elapsed, moment
 
 SCHEMA_VERSION = 1
@@ -30,6 +31,7 @@ _RUN_STATUS: dict[type, str] = {
 }
 _STEP_EVENTS = (
     ev.StepStarted, ev.StepSucceeded, ev.StepFailed, ev.StepBackingOff, ev.StepCancelled, ev.StepSkipped, ev.StepBlocked,
+    ev.ApprovalRequested,
 )  # fmt: skip
 
 
@@ -48,6 +50,7 @@ class RunViewBuilder:
         self._created: ev.RunCreated | None = None
         self._head: dict[str, Json] = {}
         self._steps: dict[str, StepPart] = {}
+        self._gates: dict[str, GatePart] = {}
         self._artifacts: list[dict[str, Json]] = []
         self._transitions: list[dict[str, Json]] = []
         self._warnings: list[str] = []
@@ -84,6 +87,14 @@ class RunViewBuilder:
         created = self._known()
         return [step.document(created.trace_url, created.trace_id) for step in self._steps.values()]
 
+    def gates(self) -> list[dict[str, Json]]:
+        """``approvals[]`` alone, in the order in which the gates opened."""
+        return [gate.document() for gate in self._gates.values()]
+
+    def asks(self) -> bool:
+        """Can somebody decide something now?"""
+        return not self.is_over and any(gate.status == "open" for gate in self._gates.values())
+
     def add(self, record: Record) -> None:
         """Take in the next record. Records must come in order, from `run_created` on; ValueError otherwise."""
         if (self._created is None) != isinstance(record.event, ev.RunCreated) or record.seq != self.seq + 1:
@@ -94,6 +105,8 @@ class RunViewBuilder:
             self._create(event, record)
         elif isinstance(event, _STEP_EVENTS):
             self._step(event, record)
+        elif isinstance(event, GateEvent):
+            self._gates[event.gate_id].add(event, record.at)
         elif type(event) in _RUN_STATUS:
             self._run(event, record)
         else:
@@ -134,7 +147,7 @@ class RunViewBuilder:
 
     def _step(
         self,
-        event: ev.StepStarted | ev.StepSkipped | ev.StepBlocked | Ending,
+        event: ev.StepStarted | ev.StepSkipped | ev.StepBlocked | ev.ApprovalRequested | Ending,
         record: Record,
     ) -> None:
         step = self._steps[event.step_id]
@@ -144,6 +157,8 @@ class RunViewBuilder:
             self._transition(before, step.status, record, event.step_id)
         if isinstance(event, ev.StepStarted):
             self._spent["steps"] += 1
+        elif isinstance(event, ev.ApprovalRequested):
+            self._gates[event.gate_id] = GatePart(event, record.at)
         elif not isinstance(event, ev.StepSkipped | ev.StepBlocked):
             self._spent["sandbox_time_ms"] += event.sandbox_ms
             self._spent["cost_usd"] += event.cost_usd or 0.0
@@ -195,7 +210,7 @@ class RunViewBuilder:
             "current_step": self.current_step(),
             "transitions": list(self._transitions),
             "steps": self.steps(),
-            "approvals": [],
+            "approvals": self.gates(),
             "artifacts": list(self._artifacts),
             "warnings": list(self._warnings),
             "failure": self._failure,

@@ -22,6 +22,7 @@ StepEvent = (
     | ev.StepCancelled
     | ev.StepSkipped
     | ev.StepBlocked
+    | ev.ApprovalRequested
 )
 
 
@@ -81,6 +82,17 @@ class StepPart:
                 self.status, self.reason, self.finished_at = "skipped", event.reason, at
             case ev.StepBlocked():
                 self.status, self.reason, self.cause = "needs_human", event.cause.message, event.cause
+                self._interrupt(event.cause, at)
+            case ev.ApprovalRequested(kind="blocked"):
+                self.status = "needs_human"  # for the reason that the policy gave right before
+            case ev.ApprovalRequested():
+                self.status, self.reason, self.cause = "needs_human", event.title, None
+
+    def _interrupt(self, cause: FailureCause, at: int) -> None:
+        """A gate whose context could not be gathered: its attempt is over, the step is not."""
+        attempt = self.attempts[-1] if self.attempts else None
+        if attempt is not None and attempt.finished_at is None:
+            attempt.finished_at, attempt.outcome, attempt.cause = at, "errored", cause
 
     def abandon(self, event: ev.AttemptAbandoned, at: int) -> None:
         """The attempt's owner died and nothing of it is left; the step itself changes by its next event."""

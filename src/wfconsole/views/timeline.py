@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wfconsole.domain import events as ev
-from wfconsole.domain.codec import from_iso
+from wfconsole.domain.codec import from_iso, iso
 from wfconsole.domain.events import Record
 from wfconsole.domain.lifecycle import STEP_TERMINAL
 from wfconsole.domain.plan import Json, Plan
 from wfconsole.views.safe_text import safe_text
-from wfconsole.views.words import duration, glyph, offset, plural, word
+from wfconsole.views.words import duration, glyph, offset, plural, value_text, word
 
 _MESSAGE = 300
 
@@ -70,7 +70,36 @@ def event_line(record: Record, began: Mapping[str, int]) -> Line | None:
         case ev.AttemptAbandoned():
             return _step("backing_off", event.step_id, f"attempt {event.attempt} abandoned: {event.cause.message}")
         case _:
-            return _run_line(event)
+            return _gate_line(event) or _run_line(event)
+
+
+def _gate_line(event: ev.Event) -> Line | None:
+    """What happened at a gate; the question behind `input_requested` was told by the event before it."""
+    match event:
+        case ev.ApprovalRequested():
+            asks = {"question": "asks", "blocked": "asks for leave"}.get(event.kind, "asks for approval")
+            return _step("needs_human", event.step_id, f"{asks}: {event.title} (until {iso(event.expires_at)})")
+        case ev.DecisionRecorded():
+            said = event.choice or "answered"
+            return _step("needs_human", event.step_id, f"{event.principal}: {said}{_because(event.reason)}")
+        case ev.ApprovalGranted():
+            return _step("granted", event.step_id, f"granted by {', '.join(event.by)}")
+        case ev.ApprovalRejected():
+            by = ", ".join(event.by) or "the deadline"
+            return _step("rejected", event.step_id, f"rejected by {by}{_because(event.reason)}; {event.action}")
+        case ev.ApprovalExpired():
+            return _step("expired", event.step_id, f"expired: nobody decided in time; {event.action}")
+        case ev.ApprovalWithdrawn():
+            return _step("withdrawn", event.step_id, f"withdrawn{_because(event.reason)}")
+        case ev.InputReceived():
+            by = f"answered by {', '.join(event.by)}" if event.by else "nobody answered in time; the default is taken"
+            return _step("granted", event.step_id, f"{by}: {value_text(event.choice or event.answer)}")
+        case _:
+            return None
+
+
+def _because(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
 
 
 def _step(status: str, step_id: str, text: str) -> Line:

@@ -22,14 +22,21 @@ STYLES: dict[str, str] = {
     "cancelled": "magenta",
     "skipped": "dim",
     "pending": "dim",
+    "open": "bold yellow",
+    "granted": "green",
+    "rejected": "bold red",
+    "expired": "bold red",
+    "withdrawn": "dim",
 }
 _UNICODE = {
     "succeeded": "✓", "failed": "✗", "running": "▸", "backing_off": "↻", "needs_human": "!", "awaiting_approval": "!",
-    "paused": "=", "cancelled": "⊘", "skipped": "-", "pending": "·",
+    "paused": "=", "cancelled": "⊘", "skipped": "-", "pending": "·", "open": "!", "granted": "✓", "rejected": "✗",
+    "expired": "⊘", "withdrawn": "-",
 }  # fmt: skip
 _ASCII = {
     "succeeded": "o", "failed": "x", "running": ">", "backing_off": "~", "needs_human": "!", "awaiting_approval": "!",
-    "paused": "=", "cancelled": "/", "skipped": "-", "pending": ".",
+    "paused": "=", "cancelled": "/", "skipped": "-", "pending": ".", "open": "!", "granted": "o", "rejected": "x",
+    "expired": "/", "withdrawn": "-",
 }  # fmt: skip
 _WORDS = {"needs_human": "needs you", "awaiting_approval": "awaiting approval", "backing_off": "backing off"}
 
