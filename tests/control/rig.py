@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.engine.rig import ACTOR, Rig, evaluate
-from tests.engine.rig import plan as plan_of
+from tests.engine.rig import ACTOR, Rig, admit, evaluate, plan as plan_of
 from wfconsole.control.door import Prepared, Problem, RunRequest
 from wfconsole.control.office import Office, OfficePorts
 from wfconsole.control.starting import Compiled, StartPorts
@@ -63,6 +62,7 @@ class Desk:
                 acquire=self.locks.acquire,
                 evaluate_of=lambda _run_id: evaluate,
                 seal=sealer(self.rig.store, self.rig.folder, lambda _records: {}),
+                admit=admit,
                 close=self._close,
             )
         )

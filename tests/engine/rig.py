@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from tests.fakes.store import MemoryStore
 from wfconsole.domain.decide import decide
 from wfconsole.domain.draft import Ruling
 from wfconsole.domain.events import Record, wire_name
-from wfconsole.domain.facts import AnyFact, RunClosed, StartRun
+from wfconsole.domain.facts import AnyFact, DecideGate, RunClosed, SignatureCheck, StartRun, WorkspacePin
 from wfconsole.domain.plan import CommandPolicy, Need, Plan, RecipeRef, RunBody, StepPlan
 from wfconsole.domain.records import Actor
 from wfconsole.domain.run import RunState
@@ -20,8 +21,9 @@ from wfconsole.engine.attempt import attempt_runner, sweeper
 from wfconsole.engine.local import LocalPorts
 from wfconsole.engine.signals import Signals
 from wfconsole.engine.supervisor import Supervisor
-from wfconsole.ports import Commit, RunFolder, Subscriber
+from wfconsole.ports import Commit, RunFolder, Subscriber, WorkspaceCopy
 from wfconsole.steps.command import StepPorts
+from wfconsole.steps.gate import GatePorts
 from wfconsole.store.artifacts import DiskArtifacts
 from wfconsole.store.locks import FileLocks
 from wfconsole.workspace.collect import FileCollector
@@ -69,6 +71,23 @@ def plan(*steps: StepPlan, **more: Any) -> Plan:
     )
 
 
+class Unchanged:
+    """`ports.Workspaces` of which nothing ever differs."""
+
+    async def copy(self, source: Path, ref: str, folder: RunFolder) -> WorkspaceCopy:
+        raise NotImplementedError
+
+    async def diff(self, folder: RunFolder, pin: WorkspacePin) -> bytes | None:
+        return None
+
+
+async def admit(fact: AnyFact) -> AnyFact:
+    """Every signature holds, and is whose the payload says."""
+    if isinstance(fact, DecideGate):
+        return replace(fact, check=SignatureCheck(valid=True, principal=str(fact.payload.get("actor"))))
+    return fact
+
+
 class Rig:
     """One state folder and one process; `scripts` say what attempts do."""
 
@@ -94,6 +113,8 @@ class Rig:
             sandbox=self.sandbox, artifacts=artifacts, collector=FileCollector(artifacts=artifacts), clock=self.clock
         )
 
+        gates = GatePorts(workspaces=Unchanged(), artifacts=artifacts, collector=step_ports.collector, clock=self.clock)
+
         async def close(state: RunState) -> RunClosed:
             return RunClosed(fact_id="run:closed", at=self.clock.now_ms())
 
@@ -104,10 +125,11 @@ class Rig:
             store=self.store,
             clock=self.clock,
             evaluate=evaluate,
-            run_attempt=attempt_runner(step_ports, self.folder),
+            run_attempt=attempt_runner(step_ports, gates, self.folder, self.store.load),
             close_run=close,
             seal=seal,
             sweep=sweeper(step_ports, self.folder),
+            admit=admit,
             subscribers=self.subscribers,
             signals=self.signals,
         )

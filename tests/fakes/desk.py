@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.door import FakeDoor
 from tests.fakes.journals import ANN, START, plan, step
 from wfconsole.cli.app import run_cli
-from wfconsole.cli.wiring import Check, RecipeInfo, SavedIntent, Wiring
+from wfconsole.cli.wiring import Audited, Check, RecipeInfo, SavedIntent, Wiring
 from wfconsole.control.door import Door, Problem, RunRequest
 from wfconsole.domain.plan import Plan
 from wfconsole.domain.records import Actor
@@ -123,6 +123,8 @@ class Desk:
         self.checks = [Check(name="engine", status="ok", message="Docker 20.10")]
         self.now = START + 60_000
         self.opened = 0
+        self.signed: list[tuple[bytes, str]] = []
+        self.audited: list[Audited] = []
 
     @property
     def plan(self) -> Plan:
@@ -139,6 +141,19 @@ class Desk:
     async def _doctor(self) -> Sequence[Check]:
         return self.checks
 
+    async def _identity(self) -> str:
+        return ANN.name
+
+    async def _sign(self, payload: bytes, namespace: str) -> str:
+        self.signed.append((payload, namespace))
+        return f"signature {len(self.signed)}"
+
+    async def _worker(self, until_idle: bool, say: Callable[[str], None]) -> None:
+        say(f"until idle: {until_idle}")
+
+    async def _audit(self, run: str | None) -> Sequence[Audited]:
+        return [item for item in self.audited if run in {None, item.run_id}]
+
     def wiring(self) -> Wiring:
         return Wiring(
             open_door=self._open,
@@ -149,6 +164,10 @@ class Desk:
             templates=lambda: self.templates,
             intents=FakeIntents,
             doctor=self._doctor,
+            identity=self._identity,
+            sign=self._sign,
+            worker=self._worker,
+            audit=self._audit,
             config=lambda: {"settings": {"keep": {"value": "30d", "source": "default"}}, "folders": {"state": "/s"}},
         )
 

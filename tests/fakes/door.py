@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from wfconsole.control.door import Answer, Created, InvalidRequestError, Prepare
 from wfconsole.domain.draft import Refusal
 from wfconsole.domain.effects import StartAttempt
 from wfconsole.domain.events import CommandRefused, Record, RunCancelled, RunFailed, RunSucceeded
-from wfconsole.domain.facts import AnyFact, Wakeup
+from wfconsole.domain.facts import AnyFact, DecideGate, SignatureCheck, Wakeup
 from wfconsole.domain.plan import Json, Plan
 from wfconsole.ports import Commit, RunFilter, RunFolder, RunRow, WfconsoleError
 
@@ -52,6 +53,11 @@ class FakeDoor:
         self.drive_error: Exception | None = None
         self.requests: list[RunRequest] = []
         self.sent: list[AnyFact] = []
+        self.owned = True
+        self.send_error: WfconsoleError | None = None
+        self.check: Callable[[DecideGate], SignatureCheck] = lambda fact: SignatureCheck(
+            valid=True, principal=str(fact.payload.get("actor")), key="SHA256:ann"
+        )
         self.journals: dict[str, Journal] = {}
 
     def folder(self, run_id: str) -> RunFolder:
@@ -116,6 +122,9 @@ class FakeDoor:
     def _advance(self, journal: Journal) -> None:
         """End the first attempt that the script lets end; else let time pass."""
         for effect in list(journal.open):
+            if journal.is_gate(effect):
+                journal.ready(effect)
+                return
             result = self.results(effect.step_id, effect.attempt)
             if result is not None:
                 journal.end(effect, result)
@@ -124,6 +133,10 @@ class FakeDoor:
             journal.wake()
 
     async def send(self, run_id: str, fact: AnyFact) -> Answer:
+        if self.send_error is not None:
+            raise self.send_error
+        if isinstance(fact, DecideGate):
+            fact = replace(fact, check=self.check(fact))
         self.sent.append(fact)
         records = self.journals[run_id].give(fact)
         await self._sync(run_id)
@@ -132,7 +145,7 @@ class FakeDoor:
             return Answer(
                 records=tuple(records), refusal=Refusal(code=refused.code, reason=refused.reason, hint=refused.hint)
             )
-        return Answer(records=tuple(records))
+        return Answer(owned=self.owned, records=tuple(records))
 
     async def close(self) -> None:
         await self.store.close()

@@ -10,8 +10,8 @@ from wfconsole.domain.decide import decide, next_wakeup
 from wfconsole.domain.effects import CloseRun, StartAttempt, StopAttempt, effects
 from wfconsole.domain.events import Record
 from wfconsole.domain.evolve import evolve
-from wfconsole.domain.facts import AnyFact, AttemptEnded, RunClosed, StartRun, TakeRun, Wakeup
-from wfconsole.domain.plan import Json, Need, Plan, RecipeRef, RunBody, StepPlan
+from wfconsole.domain.facts import AnyFact, AttemptEnded, GateReady, RunClosed, StartRun, TakeRun, Wakeup
+from wfconsole.domain.plan import GATE_KINDS, Json, Need, Plan, RecipeRef, RunBody, StepPlan
 from wfconsole.domain.records import Actor, CommandRecord, FailureCause, StreamRef
 from wfconsole.domain.run import RunState
 from wfconsole.domain.values import ExpressionError
@@ -117,6 +117,24 @@ class Journal:
     def take(self) -> list[Record]:
         return self.give(TakeRun(fact_id="take", at=self.now, actor=ANN, owner="build-7:1"))
 
+    def is_gate(self, effect: StartAttempt) -> bool:
+        return self.state is not None and self.state.plan.step(effect.step_id).kind in GATE_KINDS
+
+    def ready(self, effect: StartAttempt, context: Json = None, digest: str = "c0" * 32) -> list[Record]:
+        """The context of a gate is gathered: it opens for as long as its recipe says."""
+        self.open.remove(effect)
+        return self.give(
+            GateReady(
+                fact_id=f"{effect.step_id}#{effect.attempt}:ready",
+                at=self.now,
+                step_id=effect.step_id,
+                attempt=effect.attempt,
+                context={"title": effect.resolved["title"], **(context or {})},
+                context_digest=digest,
+                expires_at=self.now + effect.resolved["timeout_ms"],
+            )
+        )
+
     def end(self, effect: StartAttempt, result: Result) -> list[Record]:
         self.open.remove(effect)
         return self.give(
@@ -140,12 +158,15 @@ class Journal:
         return True
 
     def play(self, results: Callable[[str, int], Result] | None = None) -> list[Record]:
-        """Drive to where nothing goes on by itself."""
+        """Drive to where nothing goes on by itself; the deadline of a gate is not waited for."""
         if self.state is not None and not self.state.started:
             self.take()
-        while self.open or self.wake():
+        while self.open or (self.state is not None and not self.state.open_gates() and self.wake()):
             if self.open:
                 first = self.open[0]
+                if self.is_gate(first):
+                    self.ready(first)
+                    continue
                 self.end(first, (results or (lambda _step, _n: OK))(first.step_id, first.attempt))
         return self.records
 
@@ -153,5 +174,5 @@ class Journal:
 def default_commands(effect: StartAttempt) -> tuple[CommandRecord, ...]:
     return tuple(
         command(index, tuple(argv), effect.step_id, effect.attempt)
-        for index, argv in enumerate(effect.resolved["commands"])
+        for index, argv in enumerate(effect.resolved.get("commands", ()))
     )

@@ -97,6 +97,13 @@ class MemoryStore:
         run = self._run(run_id)
         return [fact for fact_id, fact in run.posted.items() if fact_id not in run.decided]
 
+    async def event_hash(self, run_id: str, seq: int | None = None) -> tuple[int, str]:
+        last = len(self._run(run_id).records)
+        wanted = last if seq is None else seq
+        if not 0 < wanted <= last:
+            raise WfconsoleError("NOT_FOUND", f"run {run_id} has no event {wanted}")
+        return wanted, hashlib.sha256(f"{run_id}#{wanted}".encode()).hexdigest()
+
     async def changes(self, run_id: str, after_seq: int) -> AsyncIterator[Sequence[Record]]:
         seen = after_seq
         while not self._closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from wfconsole.domain import events as ev
 from wfconsole.domain.facts import PauseRun, StartRun, Wakeup
@@ -106,6 +107,39 @@ def nothing_left(step_id: str, n: int = 1) -> ev.ArtifactRecorded:
             kind="none",
             reason="it wrote no file",
         )
+    )
+
+
+def asked(step_id: str, n: int, kind: str) -> ev.ApprovalRequested:
+    return ev.ApprovalRequested(
+        gate_id=f"{step_id}#{n}",
+        step_id=step_id,
+        attempt=n,
+        kind=kind,
+        title="Ship it?",
+        choices=("approve", "reject"),
+        context={"title": "Ship it?"},
+        context_digest="00" * 32,
+        expires_at=T0 + 1000,
+    )
+
+
+def gates_told(gate: str, question: str) -> tuple[ev.Event, ...]:
+    """Every event of gates; in one step one after another, which only a story may do."""
+    first, asking = asked(gate, 1, "approval"), asked(question, 1, "question")
+    named: dict[str, Any] = {"gate_id": first.gate_id, "step_id": gate}
+    return (
+        ev.StepStarted(step_id=gate, attempt=1, kind="approval"),
+        first,
+        ev.DecisionRecorded(choice="approve", principal="ann", nonce="1" * 16, **named),
+        ev.ApprovalGranted(by=("ann",), **named),
+        ev.ApprovalRejected(by=("ann",), reason="no", **named),
+        ev.ApprovalExpired(action="cancel", **named),
+        ev.ApprovalWithdrawn(reason="the run ended", **named),
+        ev.StepStarted(step_id=question, attempt=1, kind="question"),
+        asking,
+        ev.InputRequested(gate_id=asking.gate_id, step_id=question, prompt="Which?"),
+        ev.InputReceived(gate_id=asking.gate_id, step_id=question, choice="red"),
     )
 
 

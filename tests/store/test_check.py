@@ -12,8 +12,7 @@ import pytest
 
 from tests.store.samples import Run, plan, step, whole_story
 from wfconsole.domain import events as ev
-from wfconsole.store import check, database, journal
-from wfconsole.store import statements as sql
+from wfconsole.store import check, database, journal, statements as sql
 from wfconsole.store.sqlite import SqliteStore
 from wfconsole.store.triggers import TRIGGERS
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.store.samples import T0, Run, plan, step, whole_story
+from tests.store.samples import T0, Run, gates_told, plan, step, whole_story
 from wfconsole.domain import events as ev
 from wfconsole.domain.events import EVENT_TYPES
 from wfconsole.domain.records import FailureCause
@@ -39,8 +39,22 @@ def projected(path: Path, run_id: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def test_the_story_tells_every_event_that_there_is() -> None:
-    told = {type(event) for event in whole_story("run-1")}
+    told = {type(event) for event in (*whole_story("run-1"), *gates_told("f", "g"))}
     assert set(EVENT_TYPES.values()) - told == {ev.RunSucceeded, ev.RunCancelled}
+
+
+def test_gates_wait_for_a_person_and_keep_their_claims(tmp_path: Path) -> None:
+    async def work(store: SqliteStore) -> None:
+        run = Run("run-1")
+        await store.commit(run.create(pinned=plan("f", "g")))
+        await store.commit(run.next(*gates_told("f", "g")))
+        assert await rows(store, "SELECT step_id, status, attempts, reason FROM steps ORDER BY ordinal") == [
+            ("f", "needs_human", 1, "Ship it?"),
+            ("g", "needs_human", 1, "Ship it?"),
+        ]
+        assert not await store.verify_run("run-1")
+
+    with_store(tmp_path, work)
 
 
 def test_steps_and_attempts_after_a_whole_story(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Driving(Protocol):
 class OfficePorts:
     """What the door stands on. `acquire` takes a run's lock, or gives None when a living process drives the run.
 
-    `seal` writes the bundle of an ended run.
+    `seal` writes the bundle of an ended run, `admit` looks at a command before it is decided.
     """
 
     start: StartPorts
@@ -54,6 +54,7 @@ class OfficePorts:
     acquire: Callable[[str], Any]
     evaluate_of: Callable[[str], Evaluate]
     seal: Callable[[str], Awaitable[None]]
+    admit: Callable[[AnyFact], Awaitable[AnyFact]]
     close: Callable[[], Awaitable[None]]
 
 
@@ -92,8 +93,11 @@ class Office:
         if ruling is not None:
             return Answer(records=ruling.records, refusal=ruling.refusal)
         answer = await self._decide_here(run_id, fact) or await self._ask_owner(run_id, fact)
-        if isinstance(fact, CancelRun) and not answer.owned and answer.refusal is None:
-            await self._finish(run_id)
+        if not answer.owned and answer.refusal is None:
+            if isinstance(fact, CancelRun):
+                await self._finish(run_id)
+            else:
+                await self._seal_if_open(run_id)  # a decision can be what ends a run
         return answer
 
     async def _decide_here(self, run_id: str, fact: AnyFact) -> Answer | None:
@@ -109,7 +113,7 @@ class Office:
             decided = tuple(record for record in records if record.correlation_id == fact.fact_id)
             if decided:
                 return Answer(owned=False, records=decided, refusal=_refusal(decided))
-            ruling = decide(state, fact, self._ports.evaluate_of(run_id))
+            ruling = decide(state, await self._ports.admit(fact), self._ports.evaluate_of(run_id))
             if ruling.records:
                 commit = Commit(run_id=run_id, expected_seq=state.seq, records=ruling.records, fact=fact)
                 await self.store.commit(commit)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wfconsole.control.authors import author_of
 from wfconsole.control.door import Created, InvalidRequestError, Prepared, Problem, RunRequest
 from wfconsole.domain.codec import to_json
 from wfconsole.domain.decide import decide
@@ -25,7 +26,17 @@ from wfconsole.domain.facts import StartRun, WorkspacePin
 from wfconsole.domain.inputs import bind_inputs
 from wfconsole.domain.plan import Json, Plan
 from wfconsole.domain.values import ExpressionError, as_text, resolve, sources
-from wfconsole.ports import Clock, Commit, Evaluate, RunFolder, Store, StoreConflictError, WfconsoleError, Workspaces
+from wfconsole.ports import (
+    Clock,
+    Commit,
+    Evaluate,
+    RunFolder,
+    Signer,
+    Store,
+    StoreConflictError,
+    WfconsoleError,
+    Workspaces,
+)
 
 _T = TypeVar("_T")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -53,6 +64,7 @@ class StartPorts:
     evaluate_with: Callable[[Mapping[str, bytes]], Evaluate]
     trace_url: str | None = None
     project: str | None = None
+    signer: Signer | None = None
 
 
 def new_run_id(now_ms: int) -> str:
@@ -140,12 +152,13 @@ async def create(prepared: Prepared, ports: StartPorts) -> Created:
             return Created(run_id=earlier, existed=True)
     now = ports.clock.now_ms()
     run_id = new_run_id(now)
+    author = await author_of(prepared.plan, prepared.inputs, ports.signer, request.workflow_id or run_id, now)
     folder = ports.folder(run_id)
     _make_folder(folder)
     try:
         pin, warnings = await _to_its_end(_copy_workspace(prepared, ports, folder))
         await _to_its_end(asyncio.to_thread(_copy_files, prepared, folder))
-        fact = _start_fact(prepared, ports, _Copied(run_id=run_id, at=now, pin=pin, warnings=warnings))
+        fact = _start_fact(prepared, ports, _Copied(run_id=run_id, at=now, pin=pin, warnings=warnings, author=author))
         ruling = decide(None, fact, ports.evaluate_with(prepared.files))
         commit = Commit(run_id=run_id, expected_seq=0, records=ruling.records, fact=fact)
         await _to_its_end(ports.store.commit(commit))
@@ -195,6 +208,7 @@ class _Copied:
     at: int
     pin: WorkspacePin | None
     warnings: tuple[str, ...]
+    author: str | None = None
 
 
 def _start_fact(prepared: Prepared, ports: StartPorts, copied: _Copied) -> StartRun:
@@ -214,6 +228,7 @@ def _start_fact(prepared: Prepared, ports: StartPorts, copied: _Copied) -> Start
         intent_hash=request.intent_hash,
         trace_url=ports.trace_url,
         workspace=copied.pin,
+        author=copied.author,
         warnings=(*(problem.message for problem in prepared.warnings), *copied.warnings),
     )
 

@@ -19,14 +19,14 @@ from wfconsole.domain.draft import Ruling
 from wfconsole.domain.effects import CloseRun, Effect, SealBundle, StartAttempt, StopAttempt
 from wfconsole.domain.events import EventChannelFailed, Record
 from wfconsole.domain.evolve import evolve
-from wfconsole.domain.facts import AnyFact, AttemptEnded, ChannelFailed, RunClosed, Wakeup
+from wfconsole.domain.facts import AnyFact, AttemptEnded, ChannelFailed, GateReady, RunClosed, Wakeup
 from wfconsole.domain.failures import cause
 from wfconsole.domain.records import ArtifactRecord
 from wfconsole.domain.run import RunState
 from wfconsole.engine.signals import Signals
 from wfconsole.ports import Clock, Commit, Evaluate, Store, Subscriber, WfconsoleError
 
-INBOX_POLL_S = 0.25
+INBOX_POLL_S = 0.05
 """How often the inbox is looked at, however busy the run is; the database is the truth, a wake-up is only a hint."""
 
 Release = Callable[[], Awaitable[None]]
@@ -46,7 +46,8 @@ class Attempt:
         self.stop_requested.set()
 
 
-AttemptRunner = Callable[[StartAttempt, RunState, Attempt], Awaitable[AttemptEnded]]
+AttemptRunner = Callable[[StartAttempt, RunState, Attempt], Awaitable[AttemptEnded | GateReady]]
+Admit = Callable[[AnyFact], Awaitable[AnyFact]]
 Sweeper = Callable[[StartAttempt, RunState], Awaitable[None]]
 Closer = Callable[[RunState], Awaitable[RunClosed]]
 Sealer = Callable[[str], Awaitable[None]]
@@ -54,7 +55,10 @@ Sealer = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPorts:
-    """What a LocalDriver needs: the store, a clock, and the functions that carry out effects and clean up after the dead."""
+    """What a LocalDriver needs: the store, a clock, and the functions that carry out effects and clean up after the dead.
+
+    `admit` looks at a command before it is decided: a decision comes back with the verdict on its signature.
+    """
 
     store: Store
     clock: Clock
@@ -63,6 +67,7 @@ class LocalPorts:
     close_run: Closer
     seal: Sealer
     sweep: Sweeper
+    admit: Admit
     subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
     signals: Signals = field(default_factory=Signals)
 
@@ -84,6 +89,11 @@ class LocalDriver:
         self._deaf: set[str] = set()
         self._pending: list[AnyFact] = []
         self._taken: set[str] = set()
+
+    @property
+    def has_pending(self) -> bool:
+        """Is there a fact, found in the inbox or come in otherwise, that has not been decided yet?"""
+        return bool(self._pending) or not self._facts.empty()
 
     @property
     def evaluate(self) -> Evaluate:
@@ -137,7 +147,7 @@ class LocalDriver:
     async def next_fact(self, run_id: str, wakeup: int | None) -> AnyFact | None:  # noqa: ARG002  # the port has it
         while True:
             if time.monotonic() - self._looked_at >= INBOX_POLL_S:
-                await self._look_into_inbox()
+                await self.look_into_inbox()
             if self._pending:
                 return self._pending.pop(0)
             if not self._facts.empty():
@@ -150,12 +160,12 @@ class LocalDriver:
             with suppress(TimeoutError):
                 return await asyncio.wait_for(self._facts.get(), wait)
 
-    async def _look_into_inbox(self) -> None:
+    async def look_into_inbox(self) -> None:
         """Take what came in by other processes; each fact once, also one whose ruling is empty and commits nothing."""
         for fact in await self._ports.store.pending(self._run_id):
             if fact.fact_id not in self._taken:
                 self._taken.add(fact.fact_id)
-                self._pending.append(fact)
+                self._pending.append(await self._ports.admit(fact))
         self._looked_at = time.monotonic()
 
     async def deliver(self, fact: AnyFact) -> Ruling | None:
@@ -168,7 +178,7 @@ class LocalDriver:
         answer = self._answers.get(fact.fact_id)
         if answer is None:
             answer = self._answers[fact.fact_id] = asyncio.get_running_loop().create_future()
-            await self._facts.put(fact)
+            await self._facts.put(await self._ports.admit(fact))
         return await asyncio.shield(answer)
 
     def sweep(self, effect: StartAttempt, state: RunState) -> None:
@@ -191,6 +201,7 @@ class LocalDriver:
 
     async def _run(self, effect: StartAttempt, state: RunState, attempt: Attempt) -> None:
         name = f"{effect.step_id}#{effect.attempt}"
+        ended: AttemptEnded | GateReady
         try:
             ended = await self._ports.run_attempt(effect, state, attempt)
         except Exception as error:  # noqa: BLE001 - an attempt always ends with an outcome, also when we have a bug

@@ -69,7 +69,12 @@ class Supervisor:
                 return state
             self._drivers[run_id] = driver
             take = TakeRun(fact_id=f"take:{self._owner}:{state.seq}", at=ports.clock.now_ms(), owner=self._owner)
-            return await drive(run_id, driver, take, lambda after: until_waiting and after.status in _WAITING)
+            await driver.look_into_inbox()  # what was posted while nobody drove the run is taken before it is let go
+
+            def enough(after: RunState) -> bool:
+                return until_waiting and after.status in _WAITING and not driver.has_pending
+
+            return await drive(run_id, driver, take, enough)
         finally:
             self._drivers.pop(run_id, None)
             await driver.close()

@@ -6,7 +6,9 @@ import asyncio
 import errno
 import os
 import socket
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from wfconsole.compiler.expressions import evaluate
@@ -15,6 +17,7 @@ from wfconsole.control.office import Office, OfficePorts
 from wfconsole.control.starting import Compiled, StartPorts
 from wfconsole.domain.codec import canonical, wire
 from wfconsole.domain.events import Record, RunCreated
+from wfconsole.domain.facts import ChannelFailed
 from wfconsole.domain.plan import Json, RecipeRef
 from wfconsole.engine.attempt import attempt_runner, sweeper
 from wfconsole.engine.bundle import sealer
@@ -22,10 +25,13 @@ from wfconsole.engine.clock import SystemClock
 from wfconsole.engine.close import run_closer
 from wfconsole.engine.local import LocalPorts
 from wfconsole.engine.supervisor import Supervisor
-from wfconsole.ports import Evaluate, RunFolder, Store, Subscriber, Workspaces
+from wfconsole.main.hooks import Hooks
+from wfconsole.main.signing import admission, signer_of
+from wfconsole.ports import Evaluate, RunFolder, Store, Subscriber, WfconsoleError, Workspaces
 from wfconsole.sandbox.docker import DockerSandbox
 from wfconsole.sandbox.folders import Account
 from wfconsole.steps.command import StepPorts
+from wfconsole.steps.gate import GatePorts
 from wfconsole.store.artifacts import DiskArtifacts
 from wfconsole.store.locks import FileLocks
 from wfconsole.store.sqlite import SqliteStore
@@ -47,6 +53,9 @@ async def open_office(settings: Settings) -> Office:
     sandbox = _sandbox(settings, store.database_id, owner)
     steps = StepPorts(sandbox=sandbox, artifacts=artifacts, collector=FileCollector(artifacts=artifacts), clock=clock)
 
+    gates = GatePorts(workspaces=workspaces, artifacts=artifacts, collector=steps.collector, clock=clock)
+    admit = admission(signer_of(settings), store)
+
     def folder(run_id: str) -> RunFolder:
         return RunFolder(settings.runs / run_id)
 
@@ -57,27 +66,27 @@ async def open_office(settings: Settings) -> Office:
         return asyncio.run_coroutine_threadsafe(store.load(run_id), loop).result()
 
     seal = sealer(store, folder, run_view)
+    told: dict[str, dict[str, Subscriber]] = {}
 
     def ports_of(run_id: str) -> LocalPorts:
         """Called in a thread: the loop stays free to read the journal for it."""
+        told[run_id] = subscribers(settings, lambda: journal_of(run_id))
         return LocalPorts(
             store=store,
             clock=clock,
             evaluate=evaluate_of(run_id),
-            run_attempt=attempt_runner(steps, folder),
+            run_attempt=attempt_runner(steps, gates, folder, store.load),
             close_run=run_closer(workspaces, artifacts, clock, folder),
             seal=seal,
             sweep=sweeper(steps, folder),
-            subscribers=subscribers(settings, lambda: journal_of(run_id)),
+            admit=admit,
+            subscribers=told[run_id],
         )
 
     async def close() -> None:
-        try:
-            await sandbox.close()
-        finally:
-            await store.close()
+        await _close(office, told, sandbox)
 
-    return Office(
+    office = Office(
         OfficePorts(
             start=_start_ports(settings, store, workspaces, folder),
             artifacts=artifacts,
@@ -85,9 +94,29 @@ async def open_office(settings: Settings) -> Office:
             acquire=locks.acquire,
             evaluate_of=evaluate_of,
             seal=seal,
+            admit=admit,
             close=close,
         )
     )
+    return office
+
+
+async def _close(office: Office, told: Mapping[str, Mapping[str, Subscriber]], sandbox: DockerSandbox) -> None:
+    try:
+        await _record_failures(office, told)
+        await sandbox.close()
+    finally:
+        await office.store.close()
+
+
+async def _record_failures(office: Office, told: Mapping[str, Mapping[str, Subscriber]]) -> None:
+    """Put on record what hooks failed at after the last event; a run that is over, or another's by now, is left alone."""
+    for run_id, hook in [(run_id, each.get("hooks")) for run_id, each in told.items()]:
+        for seq, error in await asyncio.to_thread(hook.close) if isinstance(hook, Hooks) else ():
+            fact_id, now = f"channel:hooks:{uuid.uuid4().hex}", SystemClock().now_ms()
+            with suppress(WfconsoleError):
+                fact = ChannelFailed(fact_id=fact_id, at=now, subscriber="hooks", error=error, failed_seq=seq)
+                await office.send(run_id, fact)
 
 
 def _sandbox(settings: Settings, database_id: str, owner: str) -> DockerSandbox:
@@ -112,6 +141,7 @@ def _start_ports(
         evaluate_with=evaluate_with,
         trace_url=settings.trace_url,
         project=settings.project,
+        signer=signer_of(settings),
     )
 
 
@@ -139,10 +169,15 @@ def _pinned_files(folder: RunFolder) -> dict[str, bytes]:
 
 def subscribers(settings: Settings, journal: Callable[[], Sequence[Record]]) -> dict[str, Subscriber]:
     """Who is told of every event besides the journal."""
-    if settings.events_file is None:
+    if settings.events_file is None and not settings.hooks:
         return {}
     created = next((record.event for record in journal() if isinstance(record.event, RunCreated)), None)
-    return {} if created is None else {"events_file": EventsFile(settings.events_file, created.plan.recipe)}
+    found: dict[str, Subscriber] = {}
+    if created is not None and settings.events_file is not None:
+        found["events_file"] = EventsFile(settings.events_file, created.plan.recipe)
+    if created is not None and settings.hooks:
+        found["hooks"] = Hooks(settings.hooks, created.plan.recipe)
+    return found
 
 
 class EventsFile:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wfconsole.cli.wiring import Check, Intents, Recipes, SavedIntent, Templates, Wiring
+from wfconsole.cli.wiring import Audited, Check, Intents, Recipes, SavedIntent, Templates, Wiring
 
 if TYPE_CHECKING:
     from wfconsole.config import Settings
@@ -28,7 +28,7 @@ def make_wiring() -> Wiring:
     """The wiring of a real process."""
     return Wiring(
         open_door=_open_door,
-        actor=current_actor,
+        actor=_actor,
         now_ms=_now_ms,
         read_values=_read_values,
         recipes=_recipes,
@@ -36,28 +36,23 @@ def make_wiring() -> Wiring:
         intents=_Intents,
         doctor=_doctor,
         config=_config,
+        identity=_identity,
+        sign=_sign,
+        worker=_worker,
+        audit=_audit,
     )
+
+
+def _actor() -> Actor:
+    from wfconsole.main.actor import current_actor
+
+    return current_actor()
 
 
 def _now_ms() -> int:
     from wfconsole.engine.clock import SystemClock
 
     return SystemClock().now_ms()
-
-
-def current_actor() -> Actor:
-    """The operating-system user at this host, and where an SSH session comes from."""
-    import getpass
-    import socket
-
-    from wfconsole.domain.records import Actor
-
-    client = os.environ.get("SSH_CONNECTION", "").split(" ")[0]
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return Actor(user=user, host=socket.gethostname(), surface="cli", ssh=client or None)
 
 
 async def _open_door() -> Door:
@@ -82,6 +77,35 @@ async def _doctor() -> Sequence[Check]:
     from wfconsole.main.doctor import checks
 
     return await checks(settings())
+
+
+async def _identity() -> str:
+    from wfconsole.main.signing import signer_of
+
+    return await signer_of(settings()).identity()
+
+
+async def _sign(payload: bytes, namespace: str) -> str:
+    from wfconsole.main.signing import signer_of
+
+    return await signer_of(settings()).sign(payload, namespace=namespace)
+
+
+async def _worker(until_idle: bool, say: Callable[[str], None]) -> None:
+    from wfconsole.engine.worker import Worker
+
+    door = await _open_door()
+    try:
+        worker = Worker(door.store, lambda run_id: door.drive(run_id, until_waiting=until_idle), say)
+        await worker.run(until_idle=until_idle)
+    finally:
+        await door.close()
+
+
+async def _audit(run: str | None) -> Sequence[Audited]:
+    from wfconsole.main.audit import audit
+
+    return await audit(settings(), run)
 
 
 def _read_values(path: Path) -> Mapping[str, Any]:

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wfconsole.domain.codec import record_from_wire
-from wfconsole.store import database, faults, journal, schema
-from wfconsole.store import statements as sql
+from wfconsole.store import database, faults, journal, schema, statements as sql
 from wfconsole.store.projections import advance, project
 
 

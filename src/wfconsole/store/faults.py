@@ -5,7 +5,9 @@ Refuses to guess: an error that is not the disk's, the lock's, a constraint's or
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from pathlib import Path
 
 from wfconsole.ports import StoreConflictError, WfconsoleError
 
@@ -49,9 +51,11 @@ def corrupt(message: str) -> WfconsoleError:
     )
 
 
-def translate(error: sqlite3.Error) -> WfconsoleError:
-    """The error that a caller of the store sees."""
+def translate(error: sqlite3.Error, folder: Path | None = None) -> WfconsoleError:
+    """The error that a caller of the store sees; `folder` is where the file lies, to tell a full disk from a broken one."""
     code = primary_code(error)
+    if folder is not None and code in _UNREACHABLE and _is_full(folder):
+        code = sqlite3.SQLITE_FULL
     if code == sqlite3.SQLITE_CONSTRAINT:
         return conflict(f"the store refuses this: {error}", constraint=str(error))
     if code in _BUSY:
@@ -67,6 +71,14 @@ def translate(error: sqlite3.Error) -> WfconsoleError:
             "STORE_CORRUPT", f"the store cannot be used: {error}", "check the disk and the owner of the state folder"
         )
     return WfconsoleError("INTERNAL", f"the store failed: {error}", "this is a bug: please report it")
+
+
+def _is_full(folder: Path) -> bool:
+    """SQLite reports a disk that has no room for its shared memory as an I/O error."""
+    try:
+        return shutil.disk_usage(folder).free < 64 * 1024
+    except OSError:
+        return False
 
 
 def closed() -> WfconsoleError:

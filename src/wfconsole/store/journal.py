@@ -17,8 +17,7 @@ from wfconsole.domain.codec import canonical, fact_to_json, wire
 from wfconsole.domain.events import Record, RunCreated, wire_name
 from wfconsole.domain.facts import AnyFact, Command
 from wfconsole.ports import Commit, StoreConflictError
-from wfconsole.store import faults
-from wfconsole.store import statements as sql
+from wfconsole.store import faults, statements as sql
 from wfconsole.store.projections import Change, advance, project
 
 _COMMANDS: tuple[type, ...] = get_args(Command)

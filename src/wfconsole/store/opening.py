@@ -50,7 +50,7 @@ def create(path: Path) -> None:
             os.link(draft, path)
         sync_folder(path.parent)
     except sqlite3.Error as error:
-        raise faults.translate(error) from error
+        raise faults.translate(error, path.parent) from error
     finally:
         for name in (draft, draft.with_name(f"{draft.name}-wal"), draft.with_name(f"{draft.name}-shm")):
             name.unlink(missing_ok=True)
@@ -64,7 +64,7 @@ def check(path: Path) -> str:
         with closing(connect(path)) as db:
             revision = _identify(db, path)
     except sqlite3.Error as error:
-        raise faults.translate(error) from error
+        raise faults.translate(error, path.parent) from error
     if revision != schema.HEAD:
         from wfconsole.store import migrate
 

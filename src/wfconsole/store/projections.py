@@ -53,6 +53,9 @@ def project(run_id: str, record: Record) -> Iterator[Change]:
             yield _attempt(run_id, record.at, event, event.outcome)
         case ev.StepBlocked():
             yield sql.STEP_WAITS, ("needs_human", event.cause.code, event.cause.message, run_id, event.step_id)
+        case ev.ApprovalRequested():
+            if event.kind != "blocked":  # the `step_blocked` before it has the reason
+                yield sql.STEP_WAITS, ("needs_human", None, event.title, run_id, event.step_id)
         case ev.StepSucceeded() | ev.StepFailed() | ev.StepCancelled():
             yield from _ended(run_id, record.at, event)
         case ev.StepSkipped():
@@ -70,7 +73,9 @@ def project(run_id: str, record: Record) -> Iterator[Change]:
             )  # fmt: skip
         case (
             ev.RunPausing() | ev.RunCancelling() | ev.RunClosing() | ev.CommandWarned() | ev.CommandRefused()
-            | ev.OwnerChanged() | ev.EventChannelFailed()
+            | ev.OwnerChanged() | ev.EventChannelFailed() | ev.DecisionRecorded() | ev.ApprovalGranted()
+            | ev.ApprovalRejected() | ev.ApprovalExpired() | ev.ApprovalWithdrawn() | ev.InputRequested()
+            | ev.InputReceived()
         ):  # fmt: skip
             return
         case _:

@@ -17,8 +17,7 @@ from wfconsole.domain.codec import fact_from_json, record_from_wire
 from wfconsole.domain.events import Record
 from wfconsole.domain.facts import AnyFact
 from wfconsole.ports import Commit, RunFilter, RunRow, WfconsoleError
-from wfconsole.store import check, database, journal, opening, query
-from wfconsole.store import statements as sql
+from wfconsole.store import check, database, journal, opening, query, statements as sql
 from wfconsole.store.changes import Bell, bodies_after
 from wfconsole.store.reader import Reader
 from wfconsole.store.writer import Job, Writer
@@ -58,6 +57,12 @@ class SqliteStore:
 
     async def pending(self, run_id: str) -> Sequence[AnyFact]:
         return [fact_from_json(json.loads(body)) for (body,) in await self._reader.rows(sql.PENDING, (run_id,))]
+
+    async def event_hash(self, run_id: str, seq: int | None = None) -> tuple[int, str]:
+        rows = await self._reader.rows(*((sql.HEAD, (run_id,)) if seq is None else (sql.HASH, (run_id, seq))))
+        if not rows:
+            raise WfconsoleError("NOT_FOUND", f"run {run_id} has no event {seq or ''}", "`wfconsole events` lists them")
+        return rows[0][0], bytes(rows[0][1]).hex()
 
     async def changes(self, run_id: str, after_seq: int) -> AsyncIterator[Sequence[Record]]:
         async for rows in bodies_after(self._reader, self._bell, run_id, after_seq):

@@ -9,6 +9,7 @@ from __future__ import annotations
 # ------------------------------------------------------------------------------------------------------------- journal
 
 HEAD = "SELECT seq, hash FROM journal WHERE run_id = ? ORDER BY seq DESC LIMIT 1"
+HASH = "SELECT seq, hash FROM journal WHERE run_id = ? AND seq = ?"
 APPEND = "INSERT INTO journal (run_id, seq, at, type, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
 BODIES = "SELECT body FROM journal WHERE run_id = ? AND seq > ? ORDER BY seq"
 BODIES_BETWEEN = "SELECT body FROM journal WHERE run_id = ? AND seq > ? AND seq <= ? ORDER BY seq"
