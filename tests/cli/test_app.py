@@ -26,12 +26,19 @@ Commands:
   logs        Show what a run's steps printed
   artifacts   List or fetch what a run left
   export      Write a run's bundle as tar.gz
+  approvals   Show what waits for a person
+  approve     Approve what a gate shows
+  reject      Reject what a gate shows
+  answer      Answer a question
+  decide      Take a decision that was signed elsewhere
   cancel      End a run
   pause       Start nothing more in a run
   resume      Let a paused run go on
   intent      Submit an intent, run it
   recipes     List, show and validate recipes
   templates   List, build and check sandbox templates
+  worker      Drive what nobody drives
+  audit       Check journals and signatures
   doctor      Check this machine, with a remedy for what is wrong
   db          Query the store, read-only
   config      Show the settings in force
@@ -136,7 +143,7 @@ def test_completion_knows_commands_and_options(desk: Desk, monkeypatch: pytest.M
     monkeypatch.setenv("_WFCONSOLE_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "wfconsole re")
     monkeypatch.setenv("COMP_CWORD", "1")
-    assert set(desk.run().lines) == {"resume", "recipes"}
+    assert set(desk.run().lines) == {"resume", "recipes", "reject"}
     monkeypatch.setenv("COMP_WORDS", "wfconsole run --inp")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert desk.run().lines == ["--input", "--input-file"]

@@ -17,6 +17,8 @@ from wfconsole.domain.failures import CATALOGUE
         ("failed", "STEP_FAILED", True, 1),
         ("failed", "ENV_DRIFT", False, 5),
         ("failed", "OC_UNAVAILABLE", False, 5),
+        ("failed", "APPROVAL_REJECTED", False, 4),
+        ("failed", "APPROVAL_EXPIRED", False, 4),
         ("awaiting_approval", None, False, 3),
         ("paused", None, False, 3),
         ("cancelled", None, False, 4),
@@ -34,7 +36,8 @@ def test_of_a_run(status: str, code: str | None, interrupted: bool, exit_status:
     [
         ("INPUT_MISSING", 2), ("INPUT_INVALID", 2), ("RECIPE_INVALID", 2), ("RECIPE_NOT_FOUND", 2), ("NOT_FOUND", 2),
         ("WORKSPACE_INVALID", 2), ("TRANSITION_REFUSED", 6), ("POLICY_BLOCKED", 6), ("STEP_RETRY_REFUSED", 6),
-        ("DECISION_STALE", 6), ("SANDBOX_UNAVAILABLE", 5), ("STORE_BUSY", 5), ("ENV_DRIFT", 5), ("TEMPLATE_MISSING", 5),
+        ("DECISION_STALE", 6), ("DECISION_INVALID", 6), ("CONTEXT_INCOMPLETE", 6), ("DECISION_NOT_APPLIED", 5),
+        ("SANDBOX_UNAVAILABLE", 5), ("STORE_BUSY", 5), ("ENV_DRIFT", 5), ("TEMPLATE_MISSING", 5),
         ("INTERNAL", 70), ("NO_SUCH_CODE", 70),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from tests.fakes.desk import Desk
+from tests.fakes.gates import decide, gated
 from tests.fakes.journals import OK, RUN_ID, START, Journal, failed, plan, step
 from wfconsole.cli.live import frame
 from wfconsole.domain.plan import GroupBody, RetryPolicy, StepPlan
@@ -43,6 +44,17 @@ def test_a_frame_tells_for_each_step_how_long_and_what_it_waits_for() -> None:
         "  · ship    pending              waits for checks",
         "0/3 steps: 1 running, 1 backing off, 1 pending",
     ]
+
+
+def test_a_frame_of_a_run_that_asks_says_how_to_decide() -> None:
+    journal = gated()
+    assert lines(journal)[-2:] == [
+        "1/3 steps: 1 succeeded, 1 needs you, 1 pending",
+        f"decide: wfconsole approvals {RUN_ID}",
+    ]
+    assert any("Ship it?" in line for line in lines(journal))
+    decide(journal, "reject", reason="no")
+    assert not [line for line in lines(journal) if line.startswith("decide")]
 
 
 def test_ascii_glyphs() -> None:

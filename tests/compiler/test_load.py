@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from wfconsole.compiler.load import MAX_BYTES, MAX_DEPTH, load
 from wfconsole.compiler.tree import Scalar, Table, plain

@@ -195,7 +195,16 @@ def test_a_pinned_recipe_compiles_to_the_same_digest_again(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "features"),
     [
-        ("ship", [("gate", "`approval`")]),
+        ("ship", []),
+        (
+            "email-approval",
+            [
+                ("generate_draft", "`agent`"),
+                ("approval_gate", "`on_reject: {retry_from}`"),
+                ("dispatch_email", "`email`"),
+                ("notify", "`email`"),
+            ],
+        ),
         ("intent", [("compile", "`agent`"), ("apply", "`apply_patch`"), ("execute", "`uses`")]),
         ("vendor-comparison", [("fetch", "`map`"), ("fetch", "a list of hosts in `network`")]),
     ],

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from wfconsole.compiler.templates import parts, shielded, template
 from wfconsole.compiler.units import duration_ms, size_bytes

@@ -34,12 +34,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "Show what a run's steps printed"),
     "artifacts": ("artifacts", "List or fetch what a run left"),
     "export": ("export", "Write a run's bundle as tar.gz"),
+    "approvals": ("approvals", "Show what waits for a person"),
+    "approve": ("decide", "Approve what a gate shows"),
+    "reject": ("decide", "Reject what a gate shows"),
+    "answer": ("decide", "Answer a question"),
+    "decide": ("decide", "Take a decision that was signed elsewhere"),
     "cancel": ("control", "End a run"),
     "pause": ("control", "Start nothing more in a run"),
     "resume": ("control", "Let a paused run go on"),
     "intent": ("intent", "Submit an intent, run it"),
     "recipes": ("recipes", "List, show and validate recipes"),
     "templates": ("templates", "List, build and check sandbox templates"),
+    "worker": ("worker", "Drive what nobody drives"),
+    "audit": ("audit", "Check journals and signatures"),
     "doctor": ("doctor", "Check this machine, with a remedy for what is wrong"),
     "db": ("database", "Query the store, read-only"),
     "config": ("config", "Show the settings in force"),
@@ -49,9 +56,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 LATER = frozenset(
     {
-        "approvals", "approve", "reject", "answer", "decide", "retry", "rollback", "delete", "intervene", "lineage", "replay",
-        "audit", "worker", "gc", "open", "children", "recipes trust", "templates lock", "doctor sandbox", "db check",
-        "db backup", "db migrate",
+        "retry", "rollback", "delete", "intervene", "lineage", "replay", "gc", "open", "children", "recipes trust",
+        "templates lock", "doctor sandbox", "db check", "db backup", "db migrate",
     }
 )  # fmt: skip
 """Names of commands that this version does not have yet."""

@@ -79,6 +79,8 @@ def _send(ctx: typer.Context, run: str, make: Callable[[str, int, Actor], AnyFac
             session.out.json({"run_id": run_id, "status": status})
         else:
             session.out.line(f"{run_id}  {_told(fact, status) or word(status)}")
+            if not answer.owned and status in {"pending", "running"}:
+                session.out.note("nobody drives this run; what follows starts with the next owner: wfconsole worker")
         return 0
 
     return session.with_door(work)

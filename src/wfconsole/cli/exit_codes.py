@@ -23,8 +23,13 @@ _BY_FAULT = {
     "operator": USAGE, "recipe": USAGE, "policy": REFUSED, "environment": ENVIRONMENT, "step": FAILED, "wfconsole": BUG,
 }  # fmt: skip
 _REFUSALS = frozenset(
-    {"TRANSITION_REFUSED", "DECISION_INVALID", "DECISION_STALE", "RETRY_REFUSED", "STEP_RETRY_REFUSED"}
-)
+    {
+        "TRANSITION_REFUSED", "DECISION_INVALID", "DECISION_STALE", "RETRY_REFUSED", "STEP_RETRY_REFUSED",
+        "CONTEXT_INCOMPLETE",
+    }
+)  # fmt: skip
+_DENIED = frozenset({"APPROVAL_REJECTED", "APPROVAL_EXPIRED"})
+"""Nobody, or somebody who said no, let the run go on: also when it ended as failed, by `route`."""
 
 
 def of_error(code: str) -> int:
@@ -45,7 +50,10 @@ def of_run(view: Mapping[str, Any], *, interrupted: bool = False) -> int:
         case "succeeded":
             return OK
         case "failed":
-            return ENVIRONMENT if is_environment((view["failure"] or {}).get("code", "")) else FAILED
+            code = (view["failure"] or {}).get("code", "")
+            if code in _DENIED:
+                return CANCELLED
+            return ENVIRONMENT if is_environment(code) else FAILED
         case "cancelled":
             return INTERRUPTED if interrupted else CANCELLED
         case "awaiting_approval" | "paused":

@@ -36,8 +36,8 @@ def frame(
     if left_out:
         found.append(Text(f"  and {words.plural(left_out, 'step')} more", style="dim"))
     found.append(Text(timeline.summary(steps), style="dim"))
-    if note:
-        found.append(Text(safe_text(note), style="bold yellow"))
+    if note or view.asks():
+        found.append(Text(safe_text(note or f"decide: wfconsole approvals {view.run_id}"), style="bold yellow"))
     for text in found:
         text.truncate(width, overflow="crop")
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from wfconsole.cli.output import Output
 from wfconsole.domain import events as ev
 from wfconsole.domain.codec import wire
-from wfconsole.domain.events import Record
+from wfconsole.domain.events import Record, StepSkipped
 from wfconsole.views import report
 from wfconsole.views.run_view import RunViewBuilder
 from wfconsole.views.timeline import event_line, plain
@@ -33,6 +33,8 @@ class PlainDisplay:
             self._out.lines(report.heading(view.document())[:2])
         if isinstance(event, ev.StepStarted):
             self._began.setdefault(event.step_id, record.at)
+        if isinstance(record.event, StepSkipped) and record.event.cause == "group":
+            return  # the line of the group says it for all of them
         line = event_line(record, self._began)
         if line is not None:
             since = record.at - view.created_at
@@ -58,6 +60,7 @@ def ending(view: RunViewBuilder, *, ascii_only: bool) -> list[str]:
     lines = ["", report.verdict_line(document, ascii_only=ascii_only)]
     lines += (f"  {line}" for line in report.failure_lines(document))
     lines += (f"  {line}" for line in report.waiting_lines(document))
+    lines += (f"  gate       {line}" for line in report.gate_lines(document, ascii_only=ascii_only))
     lines += (f"  {line}" for line in report.output_lines(document["outputs"]))
     lines.append(f"  details    wfconsole show {document['run_id']}")
     return lines

@@ -68,19 +68,20 @@ def page(view: Mapping[str, Any], created: Any, now: int, *, ascii_only: bool) -
         for line in timeline.step_lines(created.plan, view["steps"], now)
     ]
     yield from report.table(("  STEP", "STATUS", "TOOK", ""), rows)
-    for title, lines in _sections(view):
+    for title, lines in _sections(view, ascii_only=ascii_only):
         if lines:
             yield ""
             yield title
             yield from (f"  {line}" for line in lines)
 
 
-def _sections(view: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def _sections(view: Mapping[str, Any], *, ascii_only: bool) -> Iterator[tuple[str, list[str]]]:
     from wfconsole.views import report
     from wfconsole.views.words import plural
 
     yield "failure", list(report.failure_lines(view))
     yield "waiting", list(report.waiting_lines(view))
+    yield "gates", list(report.gate_lines(view, ascii_only=ascii_only))
     yield "outputs", list(report.output_lines(view["outputs"]))
     real = [artifact for artifact in view["artifacts"] if artifact["kind"] != "none"]
     if real:

@@ -1,6 +1,6 @@
 """What the commands are given: functions that open the rest of the program when a command needs it. `main` fills this in.
 
-Every field is a function without arguments, so that building a Wiring costs nothing and `recipes list` never opens a store.
+Every field is a function, so that building a Wiring costs nothing and `recipes list` never opens a store.
 Functions that return awaitables may touch disk, engine and database; the others read files at most. All raise WfconsoleError;
 those that judge what somebody wrote raise InvalidRequestError with every problem at once.
 
@@ -11,6 +11,10 @@ those that judge what somebody wrote raise InvalidRequestError with every proble
 - `recipes()`, `templates()`, `intents()`: the protocols below.
 - `doctor()`: every check, in the order in which one would mend them.
 - `config()`: the settings in force, ``{"settings": {NAME: {"value", "source"}}, "folders": {...}}``.
+- `identity()`: the principal that this operator signs as. `sign(payload, namespace)`: the armored signature of these bytes. Both
+  raise DECISION_NOT_APPLIED when the key cannot be used.
+- `worker(until_idle, say)`: drives what nobody drives, for ever or until nothing is left to drive; `say` takes a line of text.
+- `audit(run)`: every check of one run's journal (a RUN as it was typed) or, with None, of all runs.
 """
 
 from __future__ import annotations
@@ -113,6 +117,20 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """What `audit` found out about one run. `problems` are sentences; empty when everything holds.
+
+    `events` and `decisions` were checked; `signed_through` is the last event that a signature covers, None when none does.
+    """
+
+    run_id: str
+    events: int
+    decisions: int
+    signed_through: int | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
     """See the module's docstring."""
 
@@ -125,3 +143,7 @@ class Wiring:
     intents: Callable[[], Intents]
     doctor: Callable[[], Awaitable[Sequence[Check]]]
     config: Callable[[], Mapping[str, Any]]
+    identity: Callable[[], Awaitable[str]]
+    sign: Callable[[bytes, str], Awaitable[str]]
+    worker: Callable[[bool, Callable[[str], None]], Awaitable[None]]
+    audit: Callable[[str | None], Awaitable[Sequence[Audited]]]

@@ -17,6 +17,7 @@ from wfconsole.compiler import lower, review
 from wfconsole.compiler.findings import Finding
 from wfconsole.compiler.grammar import RECIPE
 from wfconsole.compiler.graph import Graph, build
+from wfconsole.compiler.inputs import check_inputs
 from wfconsole.compiler.load import load
 from wfconsole.compiler.names import check_uses
 from wfconsole.compiler.reading import Reading
@@ -68,7 +69,7 @@ def compile_recipe(
     reading = Reading(document=document, findings=list(findings))
     recipe: dict[str, Json] = RECIPE.read(document.root, (), reading) or {}
     graph = build(recipe, reading)
-    review.check_inputs(recipe, reading)
+    check_inputs(recipe.get("inputs") or {}, ("inputs",), reading)
     review.check_steps(graph, recipe, reading)
     review.check_templates(recipe, graph, templates, reading)
     check_uses(reading, graph, recipe)

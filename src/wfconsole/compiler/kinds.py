@@ -38,6 +38,23 @@ RULES = Many(
     ),
 )
 
+RISK_LEVELS = ("low", "medium", "high")
+RISK_RULE = Record(
+    title="a rule of risk",
+    keys={
+        "when": Key(
+            shape=Text(empty=False), doc="a glob of changed paths, or a regular expression of added lines in slashes"
+        ),
+        "level": Key(shape=Choice(words=RISK_LEVELS), required=True),
+        "why": Key(shape=Text(empty=False), doc="why it matters"),
+    },
+)
+RISK = OneOf(
+    wanted="auto, low, medium, high or a list of rules",
+    scalar=Choice(words=("auto", *RISK_LEVELS)),
+    listing=Many(item=RISK_RULE, least=1),
+)
+
 APPROVAL = Record(
     title="approval",
     keys={
@@ -48,7 +65,7 @@ APPROVAL = Record(
                 keys={
                     "diff": Key(shape=Choice(words=("workspace",))),
                     "tests": Key(shape=STEP_REFS, doc="steps whose reports are shown"),
-                    "risk": Key(shape=Choice(words=("auto", "low", "medium", "high"))),
+                    "risk": Key(shape=RISK, doc="a level, or the recipe's own rules, on top of what the score finds"),
                     "files": Key(shape=Many(item=FILLED)),
                     "preview": Key(shape=STEP_REFS, doc="effect steps whose payload is shown and bound"),
                 },
@@ -59,7 +76,7 @@ APPROVAL = Record(
                 title="approvers",
                 keys={
                     "count": Key(shape=Number(whole=True, minimum=1, templated=True)),
-                    "any_of": Key(shape=Many(item=FILLED)),
+                    "any_of": Key(shape=Many(item=FILLED, unique=True), doc="principals of an allowed_signers file"),
                     "not_author": Key(shape=Flag(templated=True)),
                 },
             )
@@ -91,7 +108,11 @@ QUESTION = Record(
     keys={
         "prompt": Key(shape=FILLED, required=True),
         "choices": Key(
-            shape=OneOf(wanted="a list", scalar=Many(item=TEXT, templated=True), listing=Many(item=TEXT, least=1))
+            shape=OneOf(
+                wanted="a list",
+                scalar=Many(item=FILLED, templated=True),
+                listing=Many(item=FILLED, least=1, unique=True),
+            )
         ),
         "timeout": Key(shape=Duration()),
         "default": Key(shape=AnyJson(), doc="the answer at the timeout"),

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from wfconsole.compiler.findings import Path
 from wfconsole.compiler.graph import Graph, Item
 from wfconsole.compiler.kinds import KEYS_BESIDE
+from wfconsole.domain.inputs import bind_inputs
 from wfconsole.domain.plan import (
+    ApprovalBody,
+    ApproverRule,
     Body,
     CheckBody,
     CheckRule,
     CommandPolicy,
+    ContextSpec,
     CostSpec,
     GroupBody,
     InputSpec,
@@ -23,6 +28,7 @@ from wfconsole.domain.plan import (
     Limits,
     OtherBody,
     OutputSpec,
+    QuestionBody,
     RetryPolicy,
     RunBody,
     SetBody,
@@ -31,7 +37,7 @@ from wfconsole.domain.plan import (
     StepPlan,
     WorkspaceSpec,
 )
-from wfconsole.domain.values import LITERAL
+from wfconsole.domain.values import LITERAL, marker, resolve
 
 MANUAL_RETRY = {"run": "allow", "step": "deny", "reuse": "trusted"}
 
@@ -42,11 +48,12 @@ def steps(graph: Graph, recipe: Mapping[str, Json]) -> tuple[StepPlan, ...]:
     defaults.setdefault("template", recipe.get("template", "python"))
     workspace = recipe.get("workspace") or {}
     defaults.setdefault("isolation", workspace.get("isolation", "shared"))
-    return tuple(step(item, graph, defaults) for item in graph.items.values() if not item.mapped)
+    on_reject = recipe.get("on_reject", "cancel")
+    return tuple(step(item, graph, defaults, on_reject) for item in graph.items.values() if not item.mapped)
 
 
-def step(item: Item, graph: Graph, defaults: Mapping[str, Json]) -> StepPlan:
-    """One step with everything filled in."""
+def step(item: Item, graph: Graph, defaults: Mapping[str, Json], on_reject: Json = "cancel") -> StepPlan:
+    """One step with everything filled in; `on_reject` is the recipe's, for gates that say nothing of their own."""
     kind = item.kind or "run"
     value = with_defaults(item, defaults)
     mapped = "map" in value
@@ -54,7 +61,7 @@ def step(item: Item, graph: Graph, defaults: Mapping[str, Json]) -> StepPlan:
     return StepPlan(
         step_id=item.step_id,
         kind="map" if mapped else cast("StepKind", kind),
-        body=OtherBody(data=as_data(value.get("body"))) if mapped else _body(item, graph),
+        body=OtherBody(data=as_data(value.get("body"))) if mapped else _body(item, graph, on_reject),
         parent=item.parent,
         phase=item.phase,
         needs=item.needs,
@@ -92,7 +99,7 @@ def with_defaults(item: Item, defaults: Mapping[str, Json]) -> dict[str, Json]:
     return value
 
 
-def _body(item: Item, graph: Graph) -> Body:
+def _body(item: Item, graph: Graph, on_reject: Json) -> Body:
     body: Json = item.value.get("body")
     match item.kind:
         case "run":
@@ -105,8 +112,91 @@ def _body(item: Item, graph: Graph) -> Body:
             return CheckBody(rules=rules(body))
         case "steps":
             return GroupBody(members=tuple(member.step_id for member in graph.members(item.step_id)))
+        case "approval" if not open_ends(item):
+            return _approval(item, graph, body, on_reject)
+        case "question" if not open_ends(item):
+            return question(body)
         case _:
             return OtherBody(data=as_data(body))
+
+
+def _approval(item: Item, graph: Graph, body: Mapping[str, Json], on_reject: Json) -> ApprovalBody:
+    plain = ApprovalBody(title="")
+    who = body.get("approvers") or {}
+    own: Json = body.get("on_reject")
+    return ApprovalBody(
+        title=body["title"],
+        context=_context(item, graph, body.get("context") or {}),
+        approvers=ApproverRule(
+            count=who.get("count", plain.approvers.count),
+            any_of=tuple(who.get("any_of") or ()),
+            not_author=who.get("not_author", plain.approvers.not_author),
+        ),
+        timeout_ms=body.get("timeout", plain.timeout_ms),
+        on_timeout=body.get("on_timeout", plain.on_timeout),
+        on_reject=on_reject if own is None else _found(item, graph, own),
+        require_reason=body.get("require_reason", plain.require_reason),
+    )
+
+
+def _context(item: Item, graph: Graph, body: Mapping[str, Json]) -> ContextSpec:
+    return ContextSpec(
+        tests=tuple(_id(item, graph, name) for name in body.get("tests") or ()),
+        files=tuple(body.get("files") or ()),
+        preview=tuple(_id(item, graph, name) for name in body.get("preview") or ()),
+        rules=_risk_rules(body.get("risk", "auto")),
+    )
+
+
+def _risk_rules(risk: Json) -> tuple[Json, ...]:
+    """A level instead of `auto` is a rule of the recipe's own that always holds; all add to what the score finds."""
+    if isinstance(risk, list):
+        return tuple(risk)
+    return () if risk == "auto" else ({"level": risk, "why": f"the recipe marks this gate as {risk} risk"},)
+
+
+def _found(item: Item, graph: Graph, on_reject: Json) -> Json:
+    return {"retry_from": _id(item, graph, on_reject["retry_from"])} if isinstance(on_reject, dict) else on_reject
+
+
+def _id(item: Item, graph: Graph, name: str) -> str:
+    """The id of the step that the recipe's author calls `name` here."""
+    found = graph.find(item, name)
+    return name if found is None else found.step_id
+
+
+def question(body: Mapping[str, Json]) -> QuestionBody:
+    """A question without expressions in what has to be known before it opens."""
+    plain = QuestionBody(prompt="")
+    form = tuple(input_spec(name, value) for name, value in (body.get("inputs") or {}).items())
+    default = resolve(body.get("default"), str)  # it holds no expressions, only shielded mappings
+    if form and isinstance(default, dict):
+        default = bind_inputs(form, default, textual=False)[0]
+    return QuestionBody(
+        prompt=body["prompt"],
+        choices=tuple(body.get("choices") or ()),
+        form=form,
+        timeout_ms=body.get("timeout", plain.timeout_ms),
+        default=default,
+    )
+
+
+def open_ends(item: Item) -> list[Path]:
+    """Where a gate holds expressions in what has to be known before it opens: who decides, between what, by when."""
+    body = item.value.get("body") or {}
+    keys = ("approvers", "context") if item.kind == "approval" else ("choices", "default")
+    return [path for key in keys for path in _expressions(body.get(key), (key,))]
+
+
+def _expressions(value: Json, path: Path) -> list[Path]:
+    """Where in `value` expressions stand."""
+    if marker(value) is not None:
+        return [] if LITERAL in value else [path]
+    if isinstance(value, dict):
+        return [found for key, inner in value.items() for found in _expressions(inner, (*path, key))]
+    if isinstance(value, list):
+        return [found for index, inner in enumerate(value) for found in _expressions(inner, (*path, index))]
+    return []
 
 
 def rules(found: Json) -> tuple[CheckRule, ...]:

@@ -45,6 +45,7 @@ class Reading:
         *,
         severity: Severity = "error",
         suggestion: str = "",
+        code: str = "RECIPE_INVALID",
     ) -> None:
         """Note a finding; after the first two hundred nobody reads on, but an error still counts."""
         self.has_errors = self.has_errors or severity == "error"
@@ -53,7 +54,7 @@ class Reading:
         self.findings.append(
             Finding(
                 severity=severity, file=self.document.file, line=place.line, column=place.column, path=written(path),
-                message=message, hint=hint, suggestion=suggestion,
+                message=message, hint=hint, suggestion=suggestion, code=code,
             )
         )  # fmt: skip
 

@@ -6,15 +6,15 @@ would surprise: a command that the policy would block is a warning here, because
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from wfconsole.compiler import lower
 from wfconsole.compiler.findings import Path
+from wfconsole.compiler.gates import check_gate, check_retry_from, open_features
 from wfconsole.compiler.graph import Graph, Item
 from wfconsole.compiler.reading import Reading
-from wfconsole.domain.inputs import bind_inputs, bind_value
+from wfconsole.domain.inputs import bind_inputs
 from wfconsole.domain.plan import AVAILABLE_KINDS, CommandPolicy, InputSpec, Json
 from wfconsole.domain.policy.command_safety import judge, judge_workdir
 from wfconsole.domain.values import EXPR, TEXT
@@ -36,56 +36,11 @@ class Unavailable:
     line: int
 
 
-def check_inputs(recipe: dict[str, Json], reading: Reading) -> None:
-    """Each input against its own declaration."""
-    for name, value in (recipe.get("inputs") or {}).items():
-        path: Path = ("inputs", name)
-        spec = lower.input_spec(name, value)
-        _check_pattern(spec, path, reading)
-        if spec.minimum is not None and spec.maximum is not None and spec.minimum > spec.maximum:
-            reading.report(reading.value_place((*path, "minimum")), path, "minimum is more than maximum")
-        for key in ("minimum", "maximum"):
-            if key in value and spec.type not in {"integer", "number"}:
-                at = (*path, key)
-                reading.report(reading.key_place(at), at, f"`{key}` means nothing for type {spec.type}", "remove it")
-        bare = InputSpec(name=name, type=spec.type, required=True)
-        for index, choice in enumerate(spec.choices):
-            _, problem = bind_value(bare, choice, textual=False)
-            if problem is not None:
-                at = (*path, "choices", index)
-                reading.report(reading.value_place(at), at, problem.message, problem.hint)
-        if spec.has_default and _pattern_works(spec):
-            _, problem = bind_value(spec, spec.default, textual=False)
-            if problem is not None:
-                at = (*path, "default")
-                reading.report(
-                    reading.value_place(at), at, f"the default does not fit: {problem.message}", problem.hint
-                )
-
-
-def _check_pattern(spec: InputSpec, path: Path, reading: Reading) -> None:
-    if spec.pattern is None:
-        return
-    at = (*path, "pattern")
-    if spec.type not in {"string", "path"}:
-        reading.report(reading.key_place(at), at, f"`pattern` means nothing for type {spec.type}", "remove it")
-    if not _pattern_works(spec):
-        reading.report(reading.value_place(at), at, "not a regular expression", "check brackets and backslashes")
-
-
-def _pattern_works(spec: InputSpec) -> bool:
-    try:
-        re.compile(spec.pattern or "")
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
-
-
 def check_steps(graph: Graph, recipe: dict[str, Json], reading: Reading) -> None:
     """Names of map variables, references of gates, outputs of groups, the number of steps."""
     for item in graph.items.values():
         _check_map_name(item, reading)
-        _check_gate(item, graph, reading)
+        check_gate(item, graph, reading)
         if item.is_group:
             for name, spec in (item.value.get("outputs") or {}).items():
                 if "value" not in spec:
@@ -97,7 +52,7 @@ def check_steps(graph: Graph, recipe: dict[str, Json], reading: Reading) -> None
         reading.report(
             reading.key_place(("steps",)), ("steps",), f"{len(graph.items)} steps; limits.max_steps is {limit}"
         )
-    _check_retry_from(recipe.get("on_reject"), ("on_reject",), graph.items.get, reading)
+    check_retry_from(recipe.get("on_reject"), ("on_reject",), graph.items.get, reading)
 
 
 def _check_map_name(item: Item, reading: Reading) -> None:
@@ -105,26 +60,6 @@ def _check_map_name(item: Item, reading: Reading) -> None:
     if variable in RESERVED:
         at = (*item.path, "map", "as")
         reading.report(reading.value_place(at), at, f"'{variable}' is a name of the language", "choose another")
-
-
-def _check_gate(item: Item, graph: Graph, reading: Reading) -> None:
-    if item.kind != "approval":
-        return
-    body = item.value.get("body") or {}
-    path = (*item.path, "approval")
-    for key in ("tests", "preview"):
-        for index, name in enumerate((body.get("context") or {}).get(key) or ()):
-            if graph.find(item, name) is None:
-                at = (*path, "context", key, index)
-                reading.unknown(reading.value_place(at), at, "unknown step", name, tuple(graph.items))
-    _check_retry_from(body.get("on_reject"), (*path, "on_reject"), lambda name: graph.find(item, name), reading)
-
-
-def _check_retry_from(value: Json, path: Path, find: Callable[[str], Item | None], reading: Reading) -> None:
-    name = value.get("retry_from") if isinstance(value, dict) else None
-    if name is not None and find(name) is None:
-        at = (*path, "retry_from")
-        reading.report(reading.value_place(at), at, f"unknown step '{name}'", "name a step to start again at")
 
 
 def check_templates(recipe: dict[str, Json], graph: Graph, known: Collection[str], reading: Reading) -> None:
@@ -139,6 +74,10 @@ def check_templates(recipe: dict[str, Json], graph: Graph, known: Collection[str
             reading.unknown(reading.value_place(path), path, "unknown template", name, tuple(sorted(known)))
 
 
+BLOCKED = "POLICY_BLOCKED"
+"""The code of a warning about the command policy: a recipe that breaks it is valid, and will wait for a person."""
+
+
 def check_policy(recipe: dict[str, Json], graph: Graph, reading: Reading) -> None:
     """Commands without expressions that the policy would not let through, and working folders outside the workspace."""
     policy = lower.commands(recipe.get("commands") or {})
@@ -146,7 +85,9 @@ def check_policy(recipe: dict[str, Json], graph: Graph, reading: Reading) -> Non
         verdict = judge(argv, policy)
         if verdict.decision != "allow":
             does = "will be blocked" if verdict.decision == "block" else "is let through with a remark"
-            reading.report(place, path, f"this command {does}: {verdict.message}", verdict.hint, severity="warning")
+            reading.report(
+                place, path, f"this command {does}: {verdict.message}", verdict.hint, severity="warning", code=BLOCKED
+            )
     for item in graph.items.values():
         _check_script(item, policy, reading)
         workdir = item.value.get("workdir")
@@ -154,7 +95,8 @@ def check_policy(recipe: dict[str, Json], graph: Graph, reading: Reading) -> Non
             verdict = judge_workdir(workdir)
             if verdict.decision != "allow":
                 at = (*item.path, "workdir")
-                reading.report(reading.value_place(at), at, verdict.message, verdict.hint, severity="warning")
+                place = reading.value_place(at)
+                reading.report(place, at, verdict.message, verdict.hint, severity="warning", code=BLOCKED)
 
 
 def _check_script(item: Item, policy: CommandPolicy, reading: Reading) -> None:
@@ -165,9 +107,8 @@ def _check_script(item: Item, policy: CommandPolicy, reading: Reading) -> None:
     if verdict.decision == "block":
         path = (*item.path, "shell")
         hint = "allow it by `commands: {shell: allow}`, or write the commands under `run`"
-        reading.report(
-            reading.key_place(path), path, f"this script will be blocked: {verdict.message}", hint, severity="warning"
-        )
+        message = f"this script will be blocked: {verdict.message}"
+        reading.report(reading.key_place(path), path, message, hint, severity="warning", code=BLOCKED)
 
 
 def check_used_recipes(graph: Graph, resolve: ResolveRecipe | None, reading: Reading) -> None:
@@ -219,12 +160,16 @@ def unavailable(recipe: dict[str, Json], graph: Graph, reading: Reading) -> tupl
 
     if recipe.get("on_failure", "keep") != "keep":
         note("", "`on_failure: rollback`", ("on_failure",))
+    if isinstance(recipe.get("on_reject"), dict):
+        note("", "`on_reject: {retry_from}`", ("on_reject",))
     if (recipe.get("workspace") or {}).get("isolation") == "per_step":
         note("", "`isolation: per_step`", ("workspace", "isolation"))
     defaults = recipe.get("defaults") or {}
     for item in graph.items.values():
         if item.kind is not None and item.kind not in AVAILABLE_KINDS:
             note(item.step_id, f"`{item.kind}`", (*item.path, item.kind))
+        for feature, path in open_features(item):
+            note(item.step_id, feature, path)
         for key in ("map", "rollback", "fix"):
             if key in item.value:
                 note(item.step_id, f"`{key}`", (*item.path, key))
