@@ -14,8 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from quality_gate import comment as markdown
-from quality_gate import coverage, dependencies, fix, lint, performance, score, security, static, tests
+from quality_gate import (
+    comment as markdown,
+    coverage,
+    dependencies,
+    fix,
+    lint,
+    performance,
+    score,
+    security,
+    static,
+    tests,
+)
 from quality_gate.result import Result
 from quality_gate.tool import Room
 
@@ -81,7 +91,12 @@ def main(arguments: list[str]) -> int:
         case _:
             print(__doc__, file=sys.stderr)
             return 2
-    Path(os.environ["WFCONSOLE_OUTPUT"]).write_text(json.dumps(outputs), encoding="utf-8")
+    text = json.dumps(outputs)
+    Path(os.environ["WFCONSOLE_OUTPUT"]).write_text(text, encoding="utf-8")
+    if arguments[0] in {"check", "fix"}:  # every check leaves what it found, also one that does not apply
+        kept = room.scratch / "out"
+        kept.mkdir(exist_ok=True)
+        (kept / "result.json").write_text(text, encoding="utf-8")
     return 0
 
 

@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from quality_gate import coverage, security
 from quality_gate.result import NOT_APPLICABLE, PASSED, STATUSES, TITLES, WEIGHTS, clean, floored, made, not_applicable

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 _Found = TypeVar("_Found")
 DEADLINE_S = 120.0
+SOURCES = Path(__file__).parents[2] / "src"
 HOLD = """
 import pathlib, sys, time
 name = sys.argv[1]
@@ -92,7 +93,9 @@ class Wfconsole:
     def environment(self) -> dict[str, str]:
         dropped = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "WFCONSOLE_DEBUG")
         kept = {name: value for name, value in os.environ.items() if name not in dropped}
-        return {**kept, "WFCONSOLE_HOME": str(self.home), "TERM": "xterm-256color", **self._extra}
+        path = os.pathsep.join(filter(None, (str(SOURCES), kept.get("PYTHONPATH"))))  # the program beside these tests
+        mine = {"WFCONSOLE_HOME": str(self.home), "TERM": "xterm-256color", "PYTHONPATH": path}
+        return {**kept, **mine, **self._extra}
 
     def run(self, *argv: str | Path, stdin: bytes = b"") -> Result:
         """Run one command to its end."""

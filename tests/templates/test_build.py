@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from wfconsole.ports import WfconsoleError
-from wfconsole.sandbox.templates import build as building
-from wfconsole.sandbox.templates import rootfs, state
+from wfconsole.sandbox.templates import build as building, rootfs, state
 from wfconsole.sandbox.templates.engine import Engine
 from wfconsole.sandbox.templates.shape import Rootfs, Template
 from wfconsole.sandbox.templates.state import check

@@ -18,8 +18,7 @@ from wfconsole.sandbox.engine import Conflict, Engine, Missing
 from wfconsole.sandbox.folders import Account
 from wfconsole.sandbox.gate import Gate
 from wfconsole.sandbox.labels import DATABASE, container_name, labels
-from wfconsole.sandbox.stop import GRACE_S
-from wfconsole.sandbox.stop import stop as stop_container
+from wfconsole.sandbox.stop import GRACE_S, stop as stop_container
 from wfconsole.sandbox.wait import wait as wait_for
 
 

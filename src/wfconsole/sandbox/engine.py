@@ -80,8 +80,7 @@ class Engine:
 
     def _guarded(self, function: Callable[[Client], T]) -> T:
         from docker.errors import APIError, DockerException
-        from requests.exceptions import RequestException
-        from requests.exceptions import Timeout as RequestTimeout
+        from requests.exceptions import RequestException, Timeout as RequestTimeout
 
         try:
             return function(self._connect())
