@@ -189,10 +189,9 @@ class StepStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepSucceeded:
-    step_id: str
-    attempt: int | None = None
-    outputs: dict[str, Json] = field(default_factory=dict)
+class AttemptLeft:
+    """What every event that ends an attempt tells of it; times in milliseconds, sizes in bytes."""
+
     exit_code: int | None = None
     commands: tuple[CommandRecord, ...] = ()
     template: str | None = None
@@ -204,7 +203,14 @@ class StepSucceeded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepFailed:
+class StepSucceeded(AttemptLeft):
+    step_id: str
+    attempt: int | None = None
+    outputs: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed(AttemptLeft):
     """`allowed`: the recipe said that this failure harms neither the run nor other steps."""
 
     step_id: str
@@ -213,18 +219,10 @@ class StepFailed:
     outcome: OutcomeStatus = "failed"
     allowed: bool = False
     outputs: dict[str, Json] = field(default_factory=dict)
-    exit_code: int | None = None
-    commands: tuple[CommandRecord, ...] = ()
-    template: str | None = None
-    fingerprint: str | None = None
-    cost_usd: float | None = None
-    sandbox_ms: int = 0
-    output_bytes: int = 0
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepBackingOff:
+class StepBackingOff(AttemptLeft):
     """An attempt ended without success and the next one starts at `until` (milliseconds since the epoch)."""
 
     step_id: str
@@ -232,31 +230,15 @@ class StepBackingOff:
     outcome: OutcomeStatus
     cause: FailureCause
     until: int
-    exit_code: int | None = None
-    commands: tuple[CommandRecord, ...] = ()
-    template: str | None = None
-    fingerprint: str | None = None
-    cost_usd: float | None = None
-    sandbox_ms: int = 0
-    output_bytes: int = 0
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepCancelled:
+class StepCancelled(AttemptLeft):
     """`attempt` is None for a step that had not begun."""
 
     step_id: str
     attempt: int | None = None
     reason: str | None = None
-    exit_code: int | None = None
-    commands: tuple[CommandRecord, ...] = ()
-    template: str | None = None
-    fingerprint: str | None = None
-    cost_usd: float | None = None
-    sandbox_ms: int = 0
-    output_bytes: int = 0
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
