@@ -18,6 +18,7 @@ from wfconsole.domain.plan import CommandPolicy, Need, Plan, RecipeRef, RunBody,
 from wfconsole.domain.records import Actor
 from wfconsole.domain.run import RunState
 from wfconsole.engine.attempt import attempt_runner, sweeper
+from wfconsole.engine.gates import gate_runner
 from wfconsole.engine.local import LocalPorts
 from wfconsole.engine.signals import Signals
 from wfconsole.engine.supervisor import Supervisor
@@ -125,7 +126,7 @@ class Rig:
             store=self.store,
             clock=self.clock,
             evaluate=evaluate,
-            run_attempt=attempt_runner(step_ports, gates, self.folder, self.store.load),
+            run_attempt=attempt_runner(step_ports, gate_runner(gates, self.folder, self.store.load), self.folder),
             close_run=close,
             seal=seal,
             sweep=sweeper(step_ports, self.folder),

@@ -5,33 +5,26 @@ Turns the effect and the plan into a job for the step kind. Refuses to know whic
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 
 from wfconsole.domain.effects import StartAttempt
-from wfconsole.domain.events import ArtifactRecorded, Record
 from wfconsole.domain.facts import AttemptEnded, GateReady
-from wfconsole.domain.plan import GATE_KINDS, ApprovalBody
-from wfconsole.domain.records import ArtifactRecord
+from wfconsole.domain.plan import GATE_KINDS
 from wfconsole.domain.run import RunState
 from wfconsole.engine.local import Attempt, AttemptRunner, Sweeper
 from wfconsole.ports import RunFolder, SandboxHandle
 from wfconsole.steps.command import Job, StepPorts, run_command, sandbox_spec
-from wfconsole.steps.gate import GatePorts, GateRequest, run_gate
-from wfconsole.views.risk import RiskFacts
 
-Journal = Callable[[str], Awaitable[Sequence[Record]]]
+GateRunner = Callable[[StartAttempt, RunState], Awaitable[AttemptEnded | GateReady]]
+"""Carries out the attempt of a gate, see `gates`; apart, because most runs have none and what gates need takes time to import."""
 
 
-def attempt_runner(
-    ports: StepPorts, gates: GatePorts, folder: Callable[[str], RunFolder], journal: Journal
-) -> AttemptRunner:
+def attempt_runner(ports: StepPorts, gate: GateRunner, folder: Callable[[str], RunFolder]) -> AttemptRunner:
     """A function that carries attempts out with these ports; `folder` says where a run's files are."""
 
     async def run(effect: StartAttempt, state: RunState, attempt: Attempt) -> AttemptEnded | GateReady:
         if state.index.steps[effect.step_id].kind in GATE_KINDS:
-            request = gate_request(effect, state, folder(state.run_id))
-            return await run_gate(with_reports(request, await journal(state.run_id)), gates)
+            return await gate(effect, state)
         job = _job(effect, state, folder)
 
         def hold(handle: SandboxHandle) -> None:
@@ -40,45 +33,6 @@ def attempt_runner(
         return await run_command(job, ports, Stops(attempt).next_stop, hold)
 
     return run
-
-
-def gate_request(effect: StartAttempt, state: RunState, folder: RunFolder) -> GateRequest:
-    """A gate's attempt, with what the run knows of its own risk."""
-    reachable = {
-        step.step_id: step.network
-        for step in state.plan.steps
-        if step.network not in (None, "none") and step.kind == "run"
-    }
-    let_through = [
-        gate.asked.argv for gate in state.gates.values() if gate.asked.kind == "blocked" and gate.choice == "approve"
-    ]
-    return GateRequest(
-        run_id=state.run_id,
-        plan=state.index.steps[effect.step_id],
-        attempt=effect.attempt,
-        resolved=effect.resolved,
-        folder=folder,
-        pin=state.created.workspace,
-        risk=RiskFacts(
-            blocked=tuple(" ".join(argv) for argv in let_through),
-            network=tuple(f"{step_id}: {reach}" for step_id, reach in reachable.items()),
-        ),
-    )
-
-
-def with_reports(request: GateRequest, records: Sequence[Record]) -> GateRequest:
-    """The request with the reports that the steps named by its context, or steps inside those groups, have left."""
-    body = request.plan.body
-    names = body.context.tests if isinstance(body, ApprovalBody) else ()
-    found: dict[str, tuple[ArtifactRecord, ...]] = dict.fromkeys(names, ())
-    for record in records:
-        artifact = record.event.artifact if isinstance(record.event, ArtifactRecorded) else None
-        if artifact is None or artifact.kind != "report" or artifact.step_id is None:
-            continue
-        for name in names:
-            if artifact.step_id == name or artifact.step_id.startswith(f"{name}/"):
-                found[name] += (artifact,)
-    return replace(request, reports={name: reports for name, reports in found.items() if reports})
 
 
 def sweeper(ports: StepPorts, folder: Callable[[str], RunFolder]) -> Sweeper:

@@ -16,10 +16,12 @@ from wfconsole.config import Settings
 from wfconsole.control.office import Office, OfficePorts
 from wfconsole.control.starting import Compiled, StartPorts
 from wfconsole.domain.codec import canonical, wire
+from wfconsole.domain.effects import StartAttempt
 from wfconsole.domain.events import Record, RunCreated
-from wfconsole.domain.facts import ChannelFailed
+from wfconsole.domain.facts import AttemptEnded, ChannelFailed, GateReady
 from wfconsole.domain.plan import Json, RecipeRef
-from wfconsole.engine.attempt import attempt_runner, sweeper
+from wfconsole.domain.run import RunState
+from wfconsole.engine.attempt import GateRunner, attempt_runner, sweeper
 from wfconsole.engine.bundle import sealer
 from wfconsole.engine.clock import SystemClock
 from wfconsole.engine.close import run_closer
@@ -31,7 +33,6 @@ from wfconsole.ports import Evaluate, RunFolder, Store, Subscriber, WfconsoleErr
 from wfconsole.sandbox.docker import DockerSandbox
 from wfconsole.sandbox.folders import Account
 from wfconsole.steps.command import StepPorts
-from wfconsole.steps.gate import GatePorts
 from wfconsole.store.artifacts import DiskArtifacts
 from wfconsole.store.locks import FileLocks
 from wfconsole.store.sqlite import SqliteStore
@@ -53,7 +54,6 @@ async def open_office(settings: Settings) -> Office:
     sandbox = _sandbox(settings, store.database_id, owner)
     steps = StepPorts(sandbox=sandbox, artifacts=artifacts, collector=FileCollector(artifacts=artifacts), clock=clock)
 
-    gates = GatePorts(workspaces=workspaces, artifacts=artifacts, collector=steps.collector, clock=clock)
     admit = admission(signer_of(settings), store)
 
     def folder(run_id: str) -> RunFolder:
@@ -65,6 +65,7 @@ async def open_office(settings: Settings) -> Office:
     def journal_of(run_id: str) -> Sequence[Record]:
         return asyncio.run_coroutine_threadsafe(store.load(run_id), loop).result()
 
+    gate = _gate_runner(steps, workspaces, folder, store)
     seal = sealer(store, folder, run_view)
     told: dict[str, dict[str, Subscriber]] = {}
 
@@ -75,7 +76,7 @@ async def open_office(settings: Settings) -> Office:
             store=store,
             clock=clock,
             evaluate=evaluate_of(run_id),
-            run_attempt=attempt_runner(steps, gates, folder, store.load),
+            run_attempt=attempt_runner(steps, gate, folder),
             close_run=run_closer(workspaces, artifacts, clock, folder),
             seal=seal,
             sweep=sweeper(steps, folder),
@@ -117,6 +118,23 @@ async def _record_failures(office: Office, told: Mapping[str, Mapping[str, Subsc
             with suppress(WfconsoleError):
                 fact = ChannelFailed(fact_id=fact_id, at=now, subscriber="hooks", error=error, failed_seq=seq)
                 await office.send(run_id, fact)
+
+
+def _gate_runner(
+    steps: StepPorts, workspaces: Workspaces, folder: Callable[[str], RunFolder], store: Store
+) -> GateRunner:
+    """Imports what gates need when the first one is met."""
+
+    async def run(effect: StartAttempt, state: RunState) -> AttemptEnded | GateReady:
+        from wfconsole.engine.gates import gate_runner
+        from wfconsole.steps.gate import GatePorts
+
+        ports = GatePorts(
+            workspaces=workspaces, artifacts=steps.artifacts, collector=steps.collector, clock=steps.clock
+        )
+        return await gate_runner(ports, folder, store.load)(effect, state)
+
+    return run
 
 
 def _sandbox(settings: Settings, database_id: str, owner: str) -> DockerSandbox:
