@@ -7,7 +7,7 @@ import ast
 from tests.house.tree import ROOT, SOURCE, python_files
 from wfconsole.domain.failures import CATALOGUE
 
-# CONTRACTS section 5: public names, written out once more so that a removed row is seen.
+# Public names, written out once more so that a removed row is seen.
 PUBLIC = set(
     """
     INPUT_MISSING INPUT_INVALID RECIPE_INVALID RECIPE_NOT_FOUND NOT_FOUND VERSION_NOT_PINNED SECRET_MISSING TRANSITION_REFUSED

@@ -1,6 +1,6 @@
 """The table of the whole recipe: every key at the top, and what stands under it.
 
-Owns CONTRACTS section 2 down to the steps; `steps` and `kinds` hold the rest. The one decision that would surprise: what a
+Owns the recipe language down to the steps; `steps` and `kinds` hold the rest. The one decision that would surprise: what a
 run needs as plain numbers before its first step (limits, timeouts, retries) takes no expressions.
 """
 

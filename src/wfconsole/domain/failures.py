@@ -1,7 +1,7 @@
 """The failure catalogue: every code that a run, a refusal or an error line can carry, once.
 
 A row says what the code means, whose fault it is and what to do; `cause` makes a FailureCause for one case of it. The exit
-status of a run that failed by an environment code is 5, by any other 1 (CONTRACTS section 3).
+status of a run that failed by an environment code is 5, by any other 1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What expressions can reach: the scope of a step, of the run's end, and the evaluator bound to it.
 
-Owns the names of CONTRACTS section 2 and nothing of the expression language. A scope is built only when an expression is
+Owns the public names of the recipe language and nothing of the expression language. A scope is built only when an expression is
 met: a plan without expressions never pays for it.
 """
 

@@ -1,6 +1,6 @@
 """RunView: everything one run has to tell, as one JSON document. A pure function of the run's journal.
 
-Owns the shape of CONTRACTS section 4, with every key present whatever happened. Refuses clocks, settings and disk: the same
+Owns the public shape of a run, with every key present whatever happened. Refuses clocks, settings and disk: the same
 journal gives the same bytes by `codec.canonical`, and what has not ended has no duration. The decision that would surprise:
 `waiting_for` names every step that waits for a person, also while other branches still run.
 """
