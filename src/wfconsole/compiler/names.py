@@ -1,8 +1,8 @@
 """Which names an expression may say where it stands, checked before any run.
 
 Owns what expressions of a recipe can reach: inputs, state, steps upstream, gates, files, map variables. Refuses to evaluate.
-The one decision that would surprise: where a path decides the reach, not the author: ``when`` of a group sees what the group needs,
-its ``outputs`` see its members.
+The one decision that would surprise: where a path decides the reach, not the author: ``when`` of a group sees what the group
+needs, its ``outputs`` see its members.
 """
 
 from __future__ import annotations
