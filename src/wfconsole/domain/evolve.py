@@ -19,6 +19,7 @@ from wfconsole.domain.events import (
     ApprovalWithdrawn,
     ArtifactRecorded,
     AttemptAbandoned,
+    AttemptLeft,
     CommandRefused,
     CommandWarned,
     DecisionRecorded,
@@ -52,8 +53,6 @@ from wfconsole.domain.lifecycle import STEP_TERMINAL, TransitionError, check_app
 from wfconsole.domain.plan import PURE_KINDS
 from wfconsole.domain.records import FailureCause
 from wfconsole.domain.run import GateState, RunState, StepState, meet, new_state, release_finally
-
-StepEnd = StepSucceeded | StepFailed | StepBackingOff | StepCancelled
 
 
 def evolve(state: RunState | None, record: Record) -> RunState:
@@ -308,7 +307,7 @@ def _start(state: RunState, step: StepState, event: StepStarted) -> None:
             meet(state, member)
 
 
-def _account(state: RunState, step: StepState, event: StepEnd) -> None:
+def _account(state: RunState, step: StepState, event: AttemptLeft) -> None:
     step.exit_code = event.exit_code
     state.sandbox_ms += event.sandbox_ms
     state.cost_usd += event.cost_usd or 0.0

@@ -95,12 +95,3 @@ ENGINE = Actor(user="wfconsole", host="", surface="engine")
 
 TIMER = Actor(user="wfconsole", host="", surface="timer")
 """The actor of what a deadline did, whatever fact it was that found the deadline over."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandWarning:
-    """A command that the policy lets through with a remark."""
-
-    argv: tuple[str, ...]
-    rule: str
-    message: str

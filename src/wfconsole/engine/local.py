@@ -78,7 +78,7 @@ class LocalDriver:
     def __init__(self, run_id: str, ports: LocalPorts) -> None:
         self._run_id = run_id
         self._ports = ports
-        self._facts: asyncio.Queue[AnyFact | None] = asyncio.Queue()
+        self._facts: asyncio.Queue[AnyFact] = asyncio.Queue()
         self._attempts: dict[str, Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[str, asyncio.Future[Ruling | None]] = {}
@@ -121,8 +121,6 @@ class LocalDriver:
             self._publish(record)
         while not self._facts.empty():
             fact = self._facts.get_nowait()
-            if fact is None:
-                continue
             ruling = decide(state, fact, self.evaluate)
             await self.commit(self._run_id, state.seq, ruling, fact)
             for record in ruling.records:
@@ -184,10 +182,6 @@ class LocalDriver:
     def sweep(self, effect: StartAttempt, state: RunState) -> None:
         """Have what an ended attempt may have left removed, beside everything else."""
         _spawn(self._releasing, _released(lambda: self._ports.sweep(effect, state)))
-
-    def let_go(self) -> None:
-        """End the loop at its next turn; attempts under way are not stopped."""
-        self._facts.put_nowait(None)
 
     async def close(self) -> None:
         """Nothing of this driver goes on afterwards; containers of attempts whose outcome is not recorded do."""

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from wfconsole.domain.codec import canonical
 from wfconsole.domain.facts import WorkspacePin
@@ -34,6 +35,19 @@ class ContextPorts:
     workspaces: Workspaces
     artifacts: Artifacts
     collector: Collector
+
+
+class Place(Protocol):
+    """Where an attempt keeps what it leaves."""
+
+    @property
+    def folder(self) -> RunFolder: ...
+
+    @property
+    def step_id(self) -> str: ...
+
+    @property
+    def attempt(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,21 +187,27 @@ async def _store(
     wanted.append(("context", CONTEXT_NAME, "application/json", data))
     records = []
     for kind, name, media_type, content in wanted:
-        sha256, size = await artifacts.put_bytes(content)
-        await asyncio.to_thread(_lay_out, job.folder.artifacts / job.step_id / name, content)
-        records.append(
-            ArtifactRecord(
-                artifact_id=f"{job.step_id}#{job.attempt}/{name}",
-                step_id=job.step_id,
-                attempt=job.attempt,
-                name=name,
-                kind=kind,
-                sha256=sha256,
-                bytes=size,
-                media_type=media_type,
-            )
-        )
+        kept = await keep(artifacts, job, kind=kind, name=name, media_type=media_type, data=content)
+        records.append(kept)
     return tuple(records)
+
+
+async def keep(
+    artifacts: Artifacts, place: Place, *, kind: ArtifactKind, name: str, media_type: str, data: bytes
+) -> ArtifactRecord:
+    """Store an artifact of a gate and lay it out in the bundle; not recorded yet. Raises OSError, DISK_FULL."""
+    sha256, size = await artifacts.put_bytes(data)
+    await asyncio.to_thread(_lay_out, place.folder.artifacts / place.step_id / name, data)
+    return ArtifactRecord(
+        artifact_id=f"{place.step_id}#{place.attempt}/{name}",
+        step_id=place.step_id,
+        attempt=place.attempt,
+        name=name,
+        kind=kind,
+        sha256=sha256,
+        bytes=size,
+        media_type=media_type,
+    )
 
 
 def _lay_out(place: Path, content: bytes) -> None:

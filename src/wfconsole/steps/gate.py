@@ -16,7 +16,7 @@ from wfconsole.domain.failures import cause
 from wfconsole.domain.plan import ApprovalBody, Json, QuestionBody, StepPlan
 from wfconsole.domain.records import ArtifactRecord
 from wfconsole.ports import Artifacts, Clock, Collector, RunFolder, WfconsoleError, Workspaces
-from wfconsole.steps.context import ContextPorts, GateJob, build_context
+from wfconsole.steps.context import ContextPorts, GateJob, build_context, keep
 from wfconsole.views.risk import RiskFacts
 
 
@@ -44,8 +44,12 @@ class GateRequest:
     risk: RiskFacts = field(default_factory=RiskFacts)
 
     @property
+    def step_id(self) -> str:
+        return self.plan.step_id
+
+    @property
     def name(self) -> str:
-        return f"{self.plan.step_id}#{self.attempt}"
+        return f"{self.step_id}#{self.attempt}"
 
 
 async def run_gate(request: GateRequest, ports: GatePorts) -> GateReady | AttemptEnded:
@@ -68,7 +72,15 @@ async def run_gate(request: GateRequest, ports: GatePorts) -> GateReady | Attemp
             "context_digest": digest,
             "expires_at": iso(expires_at),
         }
-        artifacts += (await _store(request, ports, "question_card", "question_card.json", canonical(card)),)
+        stored = await keep(
+            ports.artifacts,
+            request,
+            kind="question_card",
+            name="question_card.json",
+            media_type="application/json",
+            data=canonical(card),
+        )
+        artifacts += (stored,)
     except WfconsoleError as error:
         return _incomplete(request, ports, error)
     except OSError as error:
@@ -112,25 +124,15 @@ async def _gather(request: GateRequest, ports: GatePorts, title: str) -> tuple[J
 async def _store_context(
     request: GateRequest, ports: GatePorts, context: Json
 ) -> tuple[str, tuple[ArtifactRecord, ...]]:
-    record = await _store(request, ports, "context", "context.json", canonical(context))
-    return record.sha256 or "", (record,)
-
-
-async def _store(request: GateRequest, ports: GatePorts, kind: str, name: str, data: bytes) -> ArtifactRecord:
-    sha256, size = await ports.artifacts.put_bytes(data)
-    where = request.folder.artifacts / request.plan.step_id
-    where.mkdir(parents=True, exist_ok=True)
-    (where / name).write_bytes(data)
-    return ArtifactRecord(
-        artifact_id=f"{request.name}/{name}",
-        step_id=request.plan.step_id,
-        attempt=request.attempt,
-        name=name,
-        kind="question_card" if kind == "question_card" else "context",
-        sha256=sha256,
-        bytes=size,
+    record = await keep(
+        ports.artifacts,
+        request,
+        kind="context",
+        name="context.json",
         media_type="application/json",
+        data=canonical(context),
     )
+    return record.sha256 or "", (record,)
 
 
 def _incomplete(request: GateRequest, ports: GatePorts, error: WfconsoleError) -> AttemptEnded:
