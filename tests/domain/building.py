@@ -17,10 +17,12 @@ from wfconsole.domain.facts import (
     CancelRun,
     DecideGate,
     GateReady,
+    OperatorTold,
     PauseRun,
     ResumeRun,
     RunClosed,
     SignatureCheck,
+    SnapshotTaken,
     StartRun,
     TakeRun,
     Wakeup,
@@ -120,6 +122,9 @@ def limited(*steps: StepPlan, outputs: dict[str, Json] | None = None, **limits: 
 class World:
     """A run from StartRun on. Every method decides one fact at `now` and applies the ruling."""
 
+    tells = True
+    """Whether the operator is told of an expiry at once."""
+
     def __init__(self, made_of: Plan, *, take: bool = True, pin: WorkspacePin | None = None, **start: Any) -> None:
         self.now = 1_000
         self.count = 0
@@ -157,7 +162,20 @@ class World:
 
     def send(self, kind: type, **values: Any) -> Ruling:
         self.count += 1
-        return self.decide(kind(**{"fact_id": f"f{self.count}", "at": self.now, **values}))
+        ruling = self.decide(kind(**{"fact_id": f"f{self.count}", "at": self.now, **values}))
+        while self.tells and self.state.telling:
+            self.tell()
+        return ruling
+
+    def tell(self, problem: str | None = None) -> Ruling:
+        """The operator's hook was called for the first expired gate that it is to be called for."""
+        gate_id = min(self.state.telling)
+        self.count += 1
+        return self.decide(
+            OperatorTold(
+                fact_id=f"told {self.count}", at=self.now, gate_id=gate_id, step_id=gate_id, seq=1, problem=problem
+            )
+        )
 
     def take(self, owner: str = "me") -> Ruling:
         return self.send(TakeRun, owner=owner)
@@ -185,10 +203,18 @@ class World:
         attempt = values.pop("attempt", self.state.step(step_id).attempt)
         return self.send(AttemptEnded, step_id=step_id, attempt=attempt, outcome=outcome, **values)
 
+    def keep(self, tree: str | None = "before", **values: Any) -> Ruling:
+        """The workspace was kept before the step that waits for it."""
+        step_id = self.state.keeping or ""
+        return self.send(SnapshotTaken, step_id=step_id, tree=None if tree is None else f"{tree} {step_id}", **values)
+
     def play(self, **outcomes: str) -> Self:
         """End every attempt (succeeded unless `outcomes` has its step) until none is live; then close the run if it asks."""
-        while live := self.live():
-            self.end(live[0], outcomes.get(live[0], "succeeded"))
+        while (live := self.live()) or self.state.keeping:
+            if live:
+                self.end(live[0], outcomes.get(live[0], "succeeded"))
+            else:
+                self.keep()
         if self.state.closing and not self.state.closed:
             self.close()
         return self

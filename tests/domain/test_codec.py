@@ -23,11 +23,13 @@ from wfconsole.domain.codec import (
 )
 from wfconsole.domain.events import EVENT_TYPES, SCHEMA_VERSION, Event, Record, RunCreated, StepBackingOff, wire_name
 from wfconsole.domain.facts import AnyFact, TakeRun
+from wfconsole.domain.lineage import Taken
 from wfconsole.domain.plan import (
     AVAILABLE_KINDS,
     Body,
     CheckBody,
     CommandPolicy,
+    EmailBody,
     GroupBody,
     InputSpec,
     Limits,
@@ -42,6 +44,7 @@ from wfconsole.domain.plan import (
     ShellBody,
     StepPlan,
 )
+from wfconsole.domain.policy.drift import Difference
 from wfconsole.domain.records import ENGINE, Actor, ArtifactRecord, CommandRecord, FailureCause, StreamRef
 
 MORE = settings(max_examples=25, deadline=None)
@@ -85,6 +88,7 @@ bodies: dict[type, st.SearchStrategy[Any]] = {
     SetBody: st.builds(SetBody, values=objects),
     CheckBody: st.just(CheckBody(rules=())),
     GroupBody: st.builds(GroupBody, members=st.lists(texts, max_size=2).map(tuple)),
+    EmailBody: st.builds(EmailBody, via=texts, to=values, subject=values, body=values, attach=values),
     OtherBody: st.builds(OtherBody, data=values),
 }
 steps = st.builds(
@@ -112,13 +116,18 @@ plans = st.builds(
     outputs=objects,
     manual_retry=values,
 )
+taken = st.builds(
+    Taken, step_id=texts, reused_from=texts, outputs=objects, artifacts=st.lists(artifacts, max_size=2).map(tuple)
+)
 inputs_declared = st.builds(InputSpec, name=texts, type=st.just("path"), default=values)
 for kind, strategy in (
     (InputSpec, inputs_declared),
+    (Taken, taken),
     (CommandRecord, commands),
     (FailureCause, causes),
     (ArtifactRecord, artifacts),
     (Plan, plans),
+    (Difference, st.builds(Difference, field=texts, expected=values, observed=values)),
     (Actor, st.builds(Actor, user=texts, host=texts, surface=texts, ssh=st.none() | texts)),
 ):
     st.register_type_strategy(kind, strategy)
@@ -129,7 +138,7 @@ def any_of(cls: type) -> st.SearchStrategy[Any]:
     """Values of `cls`: Hypothesis infers the plain fields; those that hold JSON are told here."""
     told: dict[str, st.SearchStrategy[Any]] = {}
     for field in fields(cls):
-        if field.name in {"inputs", "outputs", "answer", "payload"}:
+        if field.name in {"inputs", "outputs", "answer", "payload", "start"}:
             told[field.name] = objects
         elif field.name in {"resolved", "context", "default", "on_reject"}:
             told[field.name] = values

@@ -30,6 +30,8 @@ INVALID: dict[str, dict[str, Any]] = {
     "another journal": {"check": SignatureCheck(valid=True, principal="ann", seen_holds=False)},
     "another run": {"run_id": "r2"},
     "another plan": {"plan_digest": "e" * 64},
+    "a journal before the gate": {"seen": {"seq": 1, "hash": "h"}},
+    "no journal at all": {"seen": None},
     "a signed start": {"kind": "start"},
     "a later version": {"version": 2},
     "a version that only equals": {"version": True},

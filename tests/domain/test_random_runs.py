@@ -28,6 +28,7 @@ FORGED: list[dict[str, Any]] = [
 MOVES = [
     *["end"] * 12, *["say"] * 6, *["wake"] * 3, "forge", "forge", "stale", "again", "pause", "resume", "resume", "cancel",
     "force", "channel", "close", "take", "start", "early",
+    *["keep"] * 3,
 ]  # fmt: skip
 moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 7)), min_size=6, max_size=40)
 
@@ -133,6 +134,10 @@ class RandomWorld(WatchedWorld):
             self.wake_due()
         elif self.live():
             self.end_one(0, "succeeded")
+        elif self.state.keeping:
+            self.keep()
+        elif self.state.telling:
+            self.tell()
         elif self.state.closing:
             self.close()
         elif self.status() == "paused":

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.domain.building import World, evaluate
 from wfconsole.domain import events as ev
+from wfconsole.domain.backing import unbacked
 from wfconsole.domain.codec import canonical, record_from_wire, wire
 from wfconsole.domain.decide import decide, incomplete, next_wakeup
 from wfconsole.domain.draft import Ruling
@@ -131,9 +132,10 @@ class WatchedWorld(World):
             )
         stopped = [e for e in self.effects if isinstance(e, StopAttempt)]
         assert all(e.force or self.state.index.steps[e.step_id].phase == "main" for e in stopped)
-        wired = [wire(record, run_id="r1", name="demo", version="1") for record in self.records]
+        wired = [wire(record, run_id=self.state.run_id, name="demo", version="1") for record in self.records]
         assert all(canonical(line) for line in wired)
         assert [record_from_wire(line) for line in wired] == self.records
+        assert list(unbacked(self.records)) == []
 
     def check_end(self) -> None:
         assert self.status() in RUN_TERMINAL
@@ -192,7 +194,7 @@ def _check_people(state: RunState) -> None:
     assert waiting == set(open_) | missing | set(state.unblocked)
     assert not set(open_) & missing
     assert not set(state.unblocked) & {*open_, *missing}
-    free = state.live < state.plan.limits.max_concurrency and not state.pause_requested
+    free = state.live < state.plan.limits.max_concurrency and not state.pause_requested and not state.keeping
     assert not (state.unblocked and free), "somebody let it go on and it does not"
 
 
@@ -208,7 +210,7 @@ def _unmet(state: RunState, step: StepState) -> int:
 
 
 def _wakeup(state: RunState) -> int | None:
-    free = state.live < state.plan.limits.max_concurrency and not state.pause_requested
+    free = state.live < state.plan.limits.max_concurrency and not state.pause_requested and not state.keeping
     due = [s.retry_at for s in state.all_steps() if s.status == "backing_off" and s.retry_at is not None and free]
     due += [found.asked.expires_at for found in state.gates.values() if found.status == "open"]
     main = [s for s in state.all_steps() if state.index.steps[s.step_id].phase == "main" and s.status not in ENDS]
@@ -223,9 +225,17 @@ def _check_alive(state: RunState) -> None:
     """A run that is not over always has something to wait for."""
     if state.is_terminal or not state.started:
         return
-    waits_for = state.live, state.timers, state.waiting, state.closing, state.status == "paused"
+    waits_for = (
+        state.live,
+        state.timers,
+        state.waiting,
+        state.closing,
+        state.status == "paused",
+        state.keeping,
+        state.telling,
+    )
     assert any(waits_for), "the run is stuck"
-    if state.live == 0 and not state.timers and state.waiting and not state.pause_requested:
+    if state.live == 0 and not state.timers and not state.keeping and state.waiting and not state.pause_requested:
         assert state.status == "awaiting_approval"
 
 

@@ -15,6 +15,7 @@ from wfconsole.domain.events import (
     RunPaused,
     RunResumed,
     StepSkipped,
+    WorkspaceKeeping,
 )
 from wfconsole.domain.failures import cause
 from wfconsole.domain.lifecycle import STEP_TERMINAL
@@ -33,14 +34,31 @@ def advance(draft: Draft, evaluate: Evaluate) -> None:
     if state.closed:
         return
     if state.started:
-        while (
+        while state.keeping is None and (
             _retry_due(draft, evaluate)
             or _go_on(draft, evaluate)
             or _release(draft, evaluate)
             or _end_groups(draft, evaluate)
         ):
             pass
+        _keep(draft)
     _settle(draft, evaluate)
+
+
+def _keep(draft: Draft) -> None:
+    """Have the workspace kept before a step at which a rejection starts again, as soon as nothing runs.
+
+    Such a step goes last of all that could start: so what the others leave is in what is kept, and need not be done anew.
+    """
+    state = draft.state
+    if state.keeping is None and not state.live and not state.pause_requested:
+        step_id = next((step_id for step_id in state.ready if _is_held(state, step_id)), None)
+        if step_id is not None:
+            draft.emit(WorkspaceKeeping(step_id=step_id))
+
+
+def _is_held(state: RunState, step_id: str) -> bool:
+    return step_id in state.index.targets and step_id not in state.kept
 
 
 def _retry_due(draft: Draft, evaluate: Evaluate) -> bool:
@@ -79,7 +97,7 @@ def _release(draft: Draft, evaluate: Evaluate) -> bool:
         return False
     before = len(draft.records)
     for step_id in list(state.ready):
-        if state.step(step_id).status == "pending":
+        if state.step(step_id).status == "pending" and not _is_held(state, step_id):
             _release_one(draft, state.index.steps[step_id], evaluate)
     return len(draft.records) > before
 
@@ -100,7 +118,9 @@ def _release_one(draft: Draft, plan: StepPlan, evaluate: Evaluate) -> None:
         try:
             wanted = bool(Reach(state, plan.step_id, evaluate).expression(plan.when))
         except ExpressionError as error:
-            _fail_unstarted(draft, plan, error)
+            fail_unstarted(
+                draft, plan, cause("RECIPE_INVALID", f"when: {error}", "mend the expression, then run again")
+            )
             return
         if not wanted:
             _skip_tree(draft, plan, "when", f"when: {plan.when}")
@@ -134,11 +154,12 @@ def is_met(state: RunState, need: Need) -> bool:
     return step.status in need.statuses
 
 
-def _fail_unstarted(draft: Draft, plan: StepPlan, error: ExpressionError) -> None:
+def fail_unstarted(draft: Draft, plan: StepPlan, why: FailureCause) -> None:
+    """Fail a step that is ready before anything of it was begun, and skip what is in it."""
     begin(draft, plan, 1)
     for member in draft.state.index.members.get(plan.step_id, ()):
         _skip_member(draft, member, f"its group {plan.step_id} failed")
-    fail_pure(draft, plan, 1, cause("RECIPE_INVALID", f"when: {error}", "mend the expression, then run again"))
+    fail_pure(draft, plan, 1, why)
 
 
 def _skip_tree(draft: Draft, plan: StepPlan, why: str, reason: str) -> None:
@@ -149,6 +170,8 @@ def _skip_tree(draft: Draft, plan: StepPlan, why: str, reason: str) -> None:
 
 
 def _skip_member(draft: Draft, step_id: str, reason: str) -> None:
+    if draft.state.step(step_id).status in STEP_TERMINAL:  # a successor has taken it over
+        return
     draft.emit(StepSkipped(step_id=step_id, cause="group", reason=reason))
     for member in draft.state.index.members.get(step_id, ()):
         _skip_member(draft, member, reason)
@@ -170,6 +193,8 @@ def end_run(
     force: bool = False,
     why: FailureCause | None = None,
     code: str | None = None,
+    retry_from: str | None = None,
+    gate_id: str | None = None,
 ) -> None:
     """Somebody cancels the run, or with `why` a limit ends it: stop what is under way, cancel what is not.
 
@@ -183,7 +208,8 @@ def end_run(
         and state.index.steps[step.step_id].kind not in PURE_KINDS
         and (force or state.index.steps[step.step_id].phase == "main")
     )
-    draft.emit(RunCancelling(reason=reason, force=force, cause=why, stopping=stopping, code=code))
+    after = {"retry_from": retry_from, "gate_id": gate_id if retry_from else None}
+    draft.emit(RunCancelling(reason=reason, force=force, cause=why, stopping=stopping, code=code, **after))
     for step_id, plan in state.index.steps.items():
         step = state.step(step_id)
         # A blocked `finally` step would wait for a decision that nobody will take on a run that is being cancelled.
@@ -206,7 +232,7 @@ def _settle(draft: Draft, evaluate: Evaluate) -> None:
     """Bring the recorded status of the run to what its steps amount to."""
     state = draft.state
     if state.open_steps == 0 and (state.started or state.cancel_requested):
-        if not state.closing:
+        if not state.closing and not state.telling:
             _finish(draft, evaluate)
         return
     following = state.following_status()

@@ -9,8 +9,9 @@ import json
 import shlex
 
 from wfconsole.domain.draft import Draft
-from wfconsole.domain.events import RunCancelled, RunFailed, RunFailure, RunSucceeded
+from wfconsole.domain.events import RunCancelled, RunFailed, RunFailure, RunRetried, RunSucceeded
 from wfconsole.domain.failures import CATALOGUE, cause
+from wfconsole.domain.lineage import successor_id, successor_key
 from wfconsole.domain.plan import PURE_KINDS, Json
 from wfconsole.domain.records import FailureCause
 from wfconsole.domain.run import RunState
@@ -32,12 +33,34 @@ def conclude(draft: Draft, evaluate: Evaluate) -> None:
     why = _cause(state)
     if state.cancel_requested and state.ended_by is None:
         draft.emit(RunCancelled(reason=state.cancel_reason, outputs=outputs))
+        _go_on_elsewhere(draft)
     elif why is not None:
         draft.emit(RunFailed(failure=failure_context(state, why), outputs=outputs))
     elif problem is not None:
         draft.emit(RunFailed(failure=failure_context(state, problem), outputs=outputs))
     else:
         draft.emit(RunSucceeded(outputs=outputs))
+
+
+def _go_on_elsewhere(draft: Draft) -> None:
+    """A rejection wants another try: name the successor, which is created with this very commit (see `succession`)."""
+    state = draft.state
+    if state.retry is None:
+        return
+    step_id, gate_id = state.retry
+    gate = state.gates[gate_id]
+    successor = successor_id(state.run_id, gate_id, gate.opened_at)
+    key = successor_key(state.run_id, state.created.workflow_id, successor)
+    draft.emit(
+        RunRetried(
+            successor=successor,
+            workflow_id=key,
+            retried_from=step_id,
+            gate_id=gate_id,
+            reason=gate.reason,
+            by=gate.closed_by,
+        )
+    )
 
 
 def _cause(state: RunState) -> FailureCause | None:

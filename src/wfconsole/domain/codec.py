@@ -11,11 +11,11 @@ import json
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from wfconsole.domain.events import EVENT_TYPES, SCHEMA_VERSION, Record, wire_name
 from wfconsole.domain.facts import AnyFact
+from wfconsole.domain.moments import from_iso as from_iso, iso as iso  # noqa: PLC0414 - a codec has them
 from wfconsole.domain.plan import Body, Json
 from wfconsole.domain.records import Actor
 
@@ -37,18 +37,6 @@ def canonical(value: Json) -> bytes:
         return _PLAIN.encode(value).encode()
     except UnicodeEncodeError:
         return _ESCAPED.encode(value).encode()
-
-
-def iso(at: int) -> str:
-    """Milliseconds since the epoch as ISO 8601 UTC with milliseconds."""
-    seconds, millis = divmod(at, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
-
-
-def from_iso(text: str) -> int:
-    """The reverse of `iso`."""
-    moment = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
-    return int(moment.timestamp()) * 1000 + int(text[20:23])
 
 
 def to_json(value: object) -> Json:

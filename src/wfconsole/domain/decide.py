@@ -9,37 +9,56 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from wfconsole.domain.advance import advance, end_run
+from wfconsole.domain.advance import advance, end_run, fail_unstarted
 from wfconsole.domain.closing import conclude
 from wfconsole.domain.draft import Draft, Refusal, Ruling
 from wfconsole.domain.events import (
     ArtifactRecorded,
+    AttemptAdopted,
     CommandRefused,
     EventChannelFailed,
+    NotificationSent,
     OwnerChanged,
     Record,
     RunCreated,
+    RunDeleted,
     RunPausing,
     RunResumed,
     RunStarted,
+    StepReused,
+    StepSkipped,
+    WorkspaceKept,
     wire_name,
 )
+from wfconsole.domain.evolve import evolve
 from wfconsole.domain.facts import (
     AnyFact,
     AttemptEnded,
+    AttemptFound,
     CancelRun,
     ChannelFailed,
     DecideGate,
+    DeleteRun,
     GateReady,
+    OperatorTold,
     PauseRun,
     ResumeRun,
     RunClosed,
+    SnapshotTaken,
     StartRun,
     TakeRun,
     Wakeup,
 )
 from wfconsole.domain.failures import cause
-from wfconsole.domain.gates import ends_run, expire, lacks_context, open_gate, refuse_decision, take_decision
+from wfconsole.domain.gates import (
+    ends_run,
+    expire,
+    lacks_context,
+    open_gate,
+    refuse_decision,
+    retries_from,
+    take_decision,
+)
 from wfconsole.domain.outcome import end_attempt
 from wfconsole.domain.records import TIMER
 from wfconsole.domain.run import GateState, RunState
@@ -58,7 +77,9 @@ def decide(state: RunState | None, fact: AnyFact, evaluate: Evaluate) -> Ruling:
     if refusal is not None:
         return _refused(state, fact, refusal)
     if state.is_terminal:
-        return Ruling()
+        if isinstance(fact, DeleteRun):
+            draft.emit(_deleted(state, fact))
+        return Ruling(records=tuple(draft.records))
     _apply(draft, fact, evaluate)
     _expire_due(draft)
     _limits(draft)
@@ -73,6 +94,10 @@ def _refused(state: RunState, fact: AnyFact, refusal: Refusal) -> Ruling:
         CommandRefused(command=wire_name(type(fact)), code=refusal.code, reason=refusal.reason, hint=refusal.hint)
     )
     return Ruling(records=tuple(draft.records), refusal=refusal)
+
+
+def _deleted(state: RunState, fact: DeleteRun) -> RunDeleted:
+    return RunDeleted(workflow_id=state.created.workflow_id, counts=fact.counts, bytes=fact.bytes, reason=fact.reason)
 
 
 def _create(fact: AnyFact) -> Ruling:
@@ -91,16 +116,28 @@ def _create(fact: AnyFact) -> Ruling:
         workspace=fact.workspace,
         warnings=fact.warnings,
         author=fact.author,
+        start=fact.start,
+        lineage=fact.lineage,
     )
     record = Record(seq=1, at=fact.at, correlation_id=fact.fact_id, actor=fact.actor, event=created)
-    return Ruling(records=(record,))
+    if not fact.taken:
+        return Ruling(records=(record,))
+    draft = Draft(evolve(None, record), fact)
+    for step in fact.taken:
+        for artifact in step.artifacts:
+            draft.emit(ArtifactRecorded(artifact=artifact))
+        if step.status == "skipped":
+            draft.emit(StepSkipped(step_id=step.step_id, cause=step.cause, reason=step.reason))
+        else:
+            draft.emit(StepReused(step_id=step.step_id, reused_from=step.reused_from, outputs=step.outputs))
+    return Ruling(records=(record, *draft.records))
 
 
 def can(state: RunState, fact: AnyFact) -> Refusal | None:
     """Why the command is not allowed now, or None. The greyed key, the CLI's error and the journal all say this."""
     match fact:
-        case DecideGate():
-            return refuse_decision(state, fact)
+        case DecideGate() | DeleteRun():
+            return refuse_decision(state, fact) if isinstance(fact, DecideGate) else _refuse_deletion(state)
         case StartRun():
             return _refuse(f"run {state.run_id} exists already", "give another --id")
         case PauseRun() | ResumeRun() | CancelRun() if state.is_terminal:
@@ -121,8 +158,25 @@ def can(state: RunState, fact: AnyFact) -> Refusal | None:
             return None
 
 
+def _refuse_deletion(state: RunState) -> Refusal | None:
+    if state.is_terminal:
+        return None
+    return _refuse(
+        f"run {state.run_id} is not over: {state.status}", f"wfconsole cancel {state.run_id}, then delete it"
+    )
+
+
 def _refuse(reason: str, hint: str) -> Refusal:
     return Refusal(code="TRANSITION_REFUSED", reason=reason, hint=hint)
+
+
+def _hear_of(draft: Draft, fact: AttemptFound | AttemptEnded, evaluate: Evaluate) -> None:
+    if isinstance(fact, AttemptEnded):
+        end_attempt(draft, fact, evaluate)
+        return
+    step = draft.state.step(fact.step_id)
+    if step.status == "running" and step.attempt == fact.attempt:
+        draft.emit(AttemptAdopted(step_id=fact.step_id, attempt=fact.attempt, owner=fact.owner))
 
 
 def _apply(draft: Draft, fact: AnyFact, evaluate: Evaluate) -> None:
@@ -136,25 +190,55 @@ def _apply(draft: Draft, fact: AnyFact, evaluate: Evaluate) -> None:
             draft.emit(RunResumed(gathers=tuple(incomplete(state))))
         case CancelRun():
             end_run(draft, reason=fact.reason, force=fact.force)
-        case AttemptEnded():
-            end_attempt(draft, fact, evaluate)
+        case AttemptFound() | AttemptEnded():
+            _hear_of(draft, fact, evaluate)
         case GateReady():
             open_gate(draft, fact)
         case DecideGate():
             _follow_up(draft, take_decision(draft, fact))
+        case SnapshotTaken():
+            _keep(draft, fact)
         case RunClosed():
-            if state.closing:
-                for artifact in fact.artifacts:
-                    draft.emit(ArtifactRecorded(artifact=artifact))
-                conclude(draft, evaluate)
+            _conclude(draft, fact, evaluate)
         case Wakeup():
             pass  # what is due is looked at after every fact
+        case OperatorTold():
+            _told(draft, fact)
         case ChannelFailed():
             draft.emit(EventChannelFailed(subscriber=fact.subscriber, error=fact.error, failed_seq=fact.failed_seq))
-        case StartRun():
-            raise AssertionError("refused by can()")
+        case StartRun() | DeleteRun():
+            raise AssertionError("refused by can(), or decided before")
         case _:
             assert_never(fact)
+
+
+def _keep(draft: Draft, fact: SnapshotTaken) -> None:
+    """The step may start now; without a way back to before it, it must not."""
+    state = draft.state
+    if state.keeping != fact.step_id:
+        return
+    draft.emit(WorkspaceKept(step_id=fact.step_id, tree=fact.tree, cause=fact.cause))
+    if fact.cause is not None and state.step(fact.step_id).status == "pending":
+        fail_unstarted(draft, state.index.steps[fact.step_id], fact.cause)
+
+
+def _told(draft: Draft, fact: OperatorTold) -> None:
+    """Once for each expiry: that a hook was called again after a crash changes nothing."""
+    if fact.gate_id not in draft.state.telling:
+        return
+    if fact.problem is None:
+        draft.emit(NotificationSent(gate_id=fact.gate_id, step_id=fact.step_id))
+    else:
+        draft.emit(
+            EventChannelFailed(subscriber="hooks", error=fact.problem, failed_seq=fact.seq, gate_id=fact.gate_id)
+        )
+
+
+def _conclude(draft: Draft, fact: RunClosed, evaluate: Evaluate) -> None:
+    if draft.state.closing:
+        for artifact in fact.artifacts:
+            draft.emit(ArtifactRecorded(artifact=artifact))
+        conclude(draft, evaluate)
 
 
 def incomplete(state: RunState) -> list[str]:
@@ -167,7 +251,8 @@ def _follow_up(draft: Draft, gate: GateState) -> None:
     reason = ends_run(gate)
     if reason is not None and not draft.state.cancel_requested:
         step = draft.state.step(gate.asked.step_id)
-        end_run(draft, reason=reason, code=None if step.cause is None else step.cause.code)
+        code = None if step.cause is None else step.cause.code
+        end_run(draft, reason=reason, code=code, retry_from=retries_from(draft.state, gate), gate_id=gate.asked.gate_id)
 
 
 def _expire_due(draft: Draft) -> None:
@@ -204,7 +289,7 @@ def run_deadline(state: RunState) -> int | None:
 def next_wakeup(state: RunState) -> int | None:
     """The next moment at which time alone changes something; None when nothing waits for time. Constant in the steps."""
     due: list[int] = [gate.asked.expires_at for gate in state.gates.values() if gate.status == "open"]
-    if state.timers and not state.pause_requested:
+    if state.timers and not state.pause_requested and state.keeping is None:
         free = state.live < state.plan.limits.max_concurrency
         due += [min(state.timers.values())] if free else []
     deadline = None if state.cancel_requested or state.open_main == 0 else run_deadline(state)

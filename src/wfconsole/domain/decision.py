@@ -78,6 +78,13 @@ def mismatches(payload: Mapping[str, Json], expected: Mapping[str, Json]) -> tup
     return tuple(name for name, value in expected.items() if name not in payload or not _same(payload[name], value))
 
 
+def seen_seq(payload: Mapping[str, Json]) -> int:
+    """The last event that the signer of this decision says to have seen; 0 when the payload names none."""
+    seen = payload.get("seen")
+    seq = seen.get("seq") if isinstance(seen, dict) else None
+    return seq if isinstance(seq, int) else 0
+
+
 def _same(one: Json, other: Json) -> bool:
     try:
         return canonical(one) == canonical(other)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from wfconsole.domain.events import (
+    ApprovalExpired,
     Record,
     RunCancelled,
     RunCancelling,
@@ -14,6 +15,7 @@ from wfconsole.domain.events import (
     RunFailed,
     RunSucceeded,
     StepStarted,
+    WorkspaceKeeping,
 )
 from wfconsole.domain.plan import PURE_KINDS, Json
 
@@ -47,7 +49,22 @@ class SealBundle:
     """The run is over: write its bundle."""
 
 
-Effect: TypeAlias = StartAttempt | StopAttempt | CloseRun | SealBundle
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepWorkspace:
+    """Keep the workspace as it is before `step_id`, then report `SnapshotTaken`; nothing runs in it meanwhile."""
+
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellOperator:
+    """Call the operator's hook with the record of a gate's expiry, then report `OperatorTold`."""
+
+    gate_id: str
+    record: Record
+
+
+Effect: TypeAlias = StartAttempt | StopAttempt | CloseRun | SealBundle | KeepWorkspace | TellOperator
 
 
 def effects(records: Iterable[Record]) -> tuple[Effect, ...]:
@@ -64,6 +81,10 @@ def effects(records: Iterable[Record]) -> tuple[Effect, ...]:
                 for name in stopping:
                     step_id, _, number = name.rpartition("#")
                     found.append(StopAttempt(step_id=step_id, attempt=int(number), force=force))
+            case ApprovalExpired(gate_id=gate_id, action="cancel_and_notify"):
+                found.append(TellOperator(gate_id=gate_id, record=record))
+            case WorkspaceKeeping(step_id=step_id):
+                found.append(KeepWorkspace(step_id=step_id))
             case RunClosing():
                 found.append(CloseRun())
             case RunSucceeded() | RunFailed() | RunCancelled():

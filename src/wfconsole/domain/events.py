@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
+from wfconsole.domain.drift_events import EnvDrift, TemplateFallback
 from wfconsole.domain.facts import WorkspacePin
 from wfconsole.domain.gate_events import (
     ApprovalExpired,
@@ -21,7 +22,9 @@ from wfconsole.domain.gate_events import (
     DecisionRecorded,
     InputReceived,
     InputRequested,
+    NotificationSent,
 )
+from wfconsole.domain.lineage import Lineage
 from wfconsole.domain.plan import Json, Plan
 from wfconsole.domain.records import (
     Actor,
@@ -30,8 +33,9 @@ from wfconsole.domain.records import (
     FailureCause,
     OutcomeStatus,
 )
+from wfconsole.domain.retry_events import RunRetried, StepReused, WorkspaceKeeping, WorkspaceKept
 
-__all__ = [  # the events of gates stand in `gate_events` and are part of the one union
+__all__ = [  # those of gates stand in `gate_events`, those of retries in `retry_events`: all are part of the one union
     "EVENT_TYPES",
     "SCHEMA_VERSION",
     "ApprovalExpired",
@@ -41,13 +45,16 @@ __all__ = [  # the events of gates stand in `gate_events` and are part of the on
     "ApprovalWithdrawn",
     "ArtifactRecorded",
     "AttemptAbandoned",
+    "AttemptAdopted",
     "CommandRefused",
     "CommandWarned",
     "DecisionRecorded",
+    "EnvDrift",
     "Event",
     "EventChannelFailed",
     "InputReceived",
     "InputRequested",
+    "NotificationSent",
     "OwnerChanged",
     "Record",
     "RunAwaitingApproval",
@@ -55,11 +62,13 @@ __all__ = [  # the events of gates stand in `gate_events` and are part of the on
     "RunCancelling",
     "RunClosing",
     "RunCreated",
+    "RunDeleted",
     "RunFailed",
     "RunFailure",
     "RunPaused",
     "RunPausing",
     "RunResumed",
+    "RunRetried",
     "RunStarted",
     "RunSucceeded",
     "SkipCause",
@@ -67,9 +76,13 @@ __all__ = [  # the events of gates stand in `gate_events` and are part of the on
     "StepBlocked",
     "StepCancelled",
     "StepFailed",
+    "StepReused",
     "StepSkipped",
     "StepStarted",
     "StepSucceeded",
+    "TemplateFallback",
+    "WorkspaceKeeping",
+    "WorkspaceKept",
     "wire_name",
 ]  # fmt: skip
 
@@ -107,6 +120,8 @@ class RunCreated:
     workspace: WorkspacePin | None = None
     warnings: tuple[str, ...] = ()
     author: str | None = None
+    start: dict[str, Json] = field(default_factory=dict)
+    lineage: Lineage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +158,8 @@ class RunAwaitingApproval:
 class RunCancelling:
     """The run is being ended: somebody asked for it, or with a `cause` a limit of the run was reached (then it fails).
 
-    The status changes when the last attempt has ended. `stopping` names the attempts to stop, each as ``STEP#N``.
+    The status changes when the last attempt has ended. `stopping` names the attempts to stop, each as ``STEP#N``. With
+    `retry_from` a successor goes on at that step, because gate `gate_id` was closed so.
     """
 
     reason: str | None = None
@@ -151,6 +167,8 @@ class RunCancelling:
     cause: FailureCause | None = None
     stopping: tuple[str, ...] = ()
     code: str | None = None
+    retry_from: str | None = None
+    gate_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +193,19 @@ class RunFailed:
 class RunCancelled:
     reason: str | None = None
     outputs: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDeleted:
+    """The last event of a run that is removed: from here on only its tombstone is left, which holds this event.
+
+    `counts` by kind (runs, steps, artifacts, logs, containers), `bytes` as they lay on disk.
+    """
+
+    workflow_id: str
+    counts: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +315,15 @@ class AttemptAbandoned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAdopted:
+    """The owner of the attempt was gone and its container was not: `owner` takes its log and its end as they are."""
+
+    step_id: str
+    attempt: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRefused:
     """Somebody asked for what the state does not allow. Nothing changed."""
 
@@ -300,20 +340,26 @@ class OwnerChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventChannelFailed:
-    """A subscriber did not take event `failed_seq`; the run went on (ST-WF-004)."""
+    """A subscriber did not take event `failed_seq`; the run went on (ST-WF-004).
+
+    `gate_id`: the gate whose expiry the operator was to be told of by it.
+    """
 
     subscriber: str
     error: str
     failed_seq: int
+    gate_id: str | None = None
 
 
 Event: TypeAlias = (
     RunCreated | RunStarted | RunPausing | RunPaused | RunResumed | RunAwaitingApproval | RunCancelling | RunClosing
-    | RunSucceeded | RunFailed | RunCancelled
+    | RunSucceeded | RunFailed | RunCancelled | RunDeleted
     | StepStarted | StepSucceeded | StepFailed | StepBackingOff | StepCancelled | StepSkipped | StepBlocked
     | ApprovalRequested | DecisionRecorded | ApprovalGranted | ApprovalRejected | ApprovalExpired | ApprovalWithdrawn
-    | InputRequested | InputReceived
-    | CommandWarned | ArtifactRecorded | AttemptAbandoned | CommandRefused | OwnerChanged | EventChannelFailed
+    | InputRequested | InputReceived | NotificationSent
+    | RunRetried | StepReused | WorkspaceKeeping | WorkspaceKept
+    | CommandWarned | ArtifactRecorded | AttemptAbandoned | AttemptAdopted | CommandRefused | OwnerChanged | EventChannelFailed
+    | EnvDrift | TemplateFallback
 )  # fmt: skip
 
 

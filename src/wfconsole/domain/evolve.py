@@ -19,14 +19,17 @@ from wfconsole.domain.events import (
     ApprovalWithdrawn,
     ArtifactRecorded,
     AttemptAbandoned,
+    AttemptAdopted,
     AttemptLeft,
     CommandRefused,
     CommandWarned,
     DecisionRecorded,
+    EnvDrift,
     Event,
     EventChannelFailed,
     InputReceived,
     InputRequested,
+    NotificationSent,
     OwnerChanged,
     Record,
     RunAwaitingApproval,
@@ -34,20 +37,26 @@ from wfconsole.domain.events import (
     RunCancelling,
     RunClosing,
     RunCreated,
+    RunDeleted,
     RunFailed,
     RunFailure,
     RunPaused,
     RunPausing,
     RunResumed,
+    RunRetried,
     RunStarted,
     RunSucceeded,
     StepBackingOff,
     StepBlocked,
     StepCancelled,
     StepFailed,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    TemplateFallback,
+    WorkspaceKeeping,
+    WorkspaceKept,
 )
 from wfconsole.domain.lifecycle import STEP_TERMINAL, TransitionError, check_approval, check_run, check_step
 from wfconsole.domain.plan import PURE_KINDS
@@ -89,6 +98,7 @@ def _apply(state: RunState, event: Event, at: int) -> None:
             | StepCancelled()
             | StepSkipped()
             | StepBlocked()
+            | StepReused()
         ):
             _apply_step(state, event)
         case (
@@ -105,21 +115,44 @@ def _apply(state: RunState, event: Event, at: int) -> None:
             | OwnerChanged()
         ):
             _apply_run(state, event, at)
+        case WorkspaceKeeping():
+            state.keeping = event.step_id
+        case WorkspaceKept():
+            state.keeping = None
+            if event.tree is not None:
+                state.kept[event.step_id] = event.tree
         case ApprovalRequested() | DecisionRecorded() | InputRequested() | InputReceived():
             _apply_gate(state, event, at)
+        case EventChannelFailed() | NotificationSent():
+            state.telling -= {event.gate_id}
         case ApprovalGranted() | ApprovalRejected() | ApprovalExpired() | ApprovalWithdrawn():
             _close_gate(state, event)
         case (
             RunCreated()
+            | RunRetried()
+            | RunDeleted()
             | CommandWarned()
             | ArtifactRecorded()
-            | AttemptAbandoned()
+            | AttemptAdopted()
             | CommandRefused()
-            | EventChannelFailed()
         ):
             pass
+        case AttemptAbandoned():
+            state.edit(event.step_id).abandoned += 1
+        case EnvDrift() | TemplateFallback():
+            _apply_drift(state, event)
         case _:
             assert_never(event)
+
+
+def _apply_drift(state: RunState, event: EnvDrift | TemplateFallback) -> None:
+    step = state.edit(event.step_id)
+    if isinstance(event, EnvDrift):
+        step.drift = (*step.drift, (event.template, tuple(each.field for each in event.differences)))
+    elif step.template is not None:
+        raise TransitionError(f"step {event.step_id}: a second fallback")
+    else:
+        step.template = event.to_template
 
 
 RunEvent: TypeAlias = (
@@ -150,6 +183,7 @@ def _apply_run(state: RunState, event: RunEvent, at: int) -> None:
             state.cancel_reason = state.cancel_reason or event.reason
             state.cancel_code = state.cancel_code or event.code
             state.ended_by = state.ended_by or event.cause
+            state.retry = (event.retry_from, event.gate_id) if event.retry_from and event.gate_id else None
         case RunClosing():
             state.closing = True
         case RunSucceeded():
@@ -188,7 +222,7 @@ def _open_gate(state: RunState, event: ApprovalRequested, at: int) -> None:
     if event.kind != "blocked":  # of a blocked command `step_blocked` has said so already
         _move(state, step, "needs_human")
         step.cause = None
-    state.gates[event.gate_id] = GateState(asked=event, opened_at=at)
+    state.gates[event.gate_id] = GateState(asked=event, opened_at=at, opened_seq=state.seq + 1)
 
 
 def _close_gate(
@@ -206,6 +240,8 @@ def _close_gate(
             closed = replace(gate, status="rejected", closed_by=event.by, reason=event.reason, choice="reject")
         case ApprovalExpired():
             closed = replace(gate, status="expired")
+            if event.action == "cancel_and_notify":
+                state.telling |= {event.gate_id}
         case ApprovalWithdrawn():
             closed = replace(gate, status="withdrawn", reason=event.reason)
     check_approval(event.gate_id, gate.status, closed.status)
@@ -237,7 +273,14 @@ def _close(state: RunState, status: str, at: int) -> None:
 
 def _apply_step(
     state: RunState,
-    event: StepStarted | StepSucceeded | StepFailed | StepBackingOff | StepCancelled | StepSkipped | StepBlocked,
+    event: StepStarted
+    | StepSucceeded
+    | StepFailed
+    | StepBackingOff
+    | StepCancelled
+    | StepSkipped
+    | StepBlocked
+    | StepReused,
 ) -> None:
     step = state.edit(event.step_id)
     match event:
@@ -269,6 +312,12 @@ def _apply_step(
             _move(state, step, "cancelled")
             step.outcome = "cancelled"
             _account(state, step, event)
+        case StepReused():
+            if step.status != "pending":
+                raise TransitionError(f"step {step.step_id}: reused when {step.status}")
+            _move(state, step, "succeeded")
+            step.outputs, step.outcome, step.reused_from = event.outputs, "succeeded", event.reused_from
+            state.last_succeeded = step.step_id
         case StepSkipped():
             _move(state, step, "skipped")
             step.skip_cause = event.cause

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from wfconsole.domain.plan import Json, Plan
+from wfconsole.domain.lineage import Lineage, Taken
+from wfconsole.domain.plan import ApproverRule, Json, Plan
+from wfconsole.domain.policy.drift import Drift
 from wfconsole.domain.records import (
     ENGINE,
     Actor,
@@ -45,7 +47,11 @@ class WorkspacePin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun(Fact):
-    """Create the run. Everything that it pins is in here; nothing outside is read again."""
+    """Create the run. Everything that it pins is in here; nothing outside is read again.
+
+    `start` is what its author signed, as {payload, signature}, where a gate asks who that is. A successor has `lineage`, and
+    in `taken` the steps that it does not run again.
+    """
 
     run_id: str
     workflow_id: str
@@ -59,6 +65,9 @@ class StartRun(Fact):
     workspace: WorkspacePin | None = None
     warnings: tuple[str, ...] = ()
     author: str | None = None
+    start: dict[str, Json] = field(default_factory=dict)
+    lineage: Lineage | None = None
+    taken: tuple[Taken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +98,20 @@ class CancelRun(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRun(Fact):
+    """Remove an ended run with all it left. `counts` and `bytes` are what was shown to whoever asked for it."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded(Fact):
     """An attempt is over. A second report of the same attempt is a no-op.
 
     `outputs` holds the outputs read from the result, files and stdout; those given by expressions are added by `decide`.
+    `drift`: the sandbox was not what its template's lock says; unless it was found at the end nothing ran.
     """
 
     step_id: str
@@ -109,6 +128,7 @@ class AttemptEnded(Fact):
     sandbox_ms: int = 0
     output_bytes: int = 0
     warnings: tuple[str, ...] = ()
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +136,7 @@ class GateReady(Fact):
     """Everything that the approver has to see exists: `context` is the card's data, `context_digest` the sha256 of its artifact.
 
     `expires_at` is when the gate closes by itself (ms since the epoch); the same moment stands in the question card.
+    `approvers` is what the recipe's expressions gave; None: what the plan says.
     """
 
     step_id: str
@@ -124,6 +145,7 @@ class GateReady(Fact):
     context_digest: str
     expires_at: int
     artifacts: tuple[ArtifactRecord, ...] = ()
+    approvers: ApproverRule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +180,15 @@ class RunClosed(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotTaken(Fact):
+    """The workspace was kept as it is before `step_id`, as `tree`; or it could not be, and `cause` says why."""
+
+    step_id: str
+    tree: str | None = None
+    cause: FailureCause | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wakeup(Fact):
     """Time has passed; `decide` looks at what is due at `at`."""
 
@@ -171,5 +202,27 @@ class ChannelFailed(Fact):
     failed_seq: int
 
 
-Command: TypeAlias = StartRun | PauseRun | ResumeRun | CancelRun | DecideGate
-AnyFact: TypeAlias = Command | TakeRun | AttemptEnded | GateReady | RunClosed | Wakeup | ChannelFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorTold(Fact):
+    """The hook for an expired gate was called; with a `problem` it was not, or ended badly. `seq`: of the expiry."""
+
+    gate_id: str
+    step_id: str
+    seq: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFound(Fact):
+    """The container of an attempt that an earlier owner began is there, running or ended; nothing of it is run again."""
+
+    step_id: str
+    attempt: int
+    owner: str
+
+
+Command: TypeAlias = StartRun | PauseRun | ResumeRun | CancelRun | DecideGate | DeleteRun
+AnyFact: TypeAlias = (
+    Command | TakeRun | AttemptFound | AttemptEnded | GateReady | SnapshotTaken | OperatorTold | RunClosed | Wakeup
+    | ChannelFailed
+)  # fmt: skip

@@ -78,6 +78,15 @@ class ApprovalExpired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationSent:
+    """The operator's hook was called because a gate with `on_timeout: cancel_and_notify` expired, and ended well."""
+
+    gate_id: str
+    step_id: str
+    channel: str = "hooks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalWithdrawn:
     """The gate was closed because its run or its step ended otherwise."""
 

@@ -12,8 +12,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from wfconsole.domain.cards import card_record
 from wfconsole.domain.codec import canonical, iso
-from wfconsole.domain.decision import VERSION, mismatches
+from wfconsole.domain.decision import VERSION, mismatches, seen_seq
 from wfconsole.domain.draft import Draft, Refusal
 from wfconsole.domain.events import (
     ApprovalExpired,
@@ -33,7 +34,7 @@ from wfconsole.domain.events import (
 from wfconsole.domain.facts import DecideGate, GateReady
 from wfconsole.domain.failures import cause
 from wfconsole.domain.inputs import bind_inputs
-from wfconsole.domain.plan import GATE_KINDS, ApprovalBody, Json, QuestionBody, StepPlan
+from wfconsole.domain.plan import GATE_KINDS, ApprovalBody, ApproverRule, Json, QuestionBody, StepPlan
 from wfconsole.domain.records import FailureCause
 from wfconsole.domain.run import GateState, RunState, StepState
 
@@ -65,7 +66,7 @@ def open_gate(draft: Draft, fact: GateReady) -> None:
         expires_at=_deadline(draft, fact),
     )
     if isinstance(plan.body, ApprovalBody):
-        draft.emit(_approval(asked, plan.body))
+        draft.emit(_approval(asked, plan.body, fact.approvers))
     elif isinstance(plan.body, QuestionBody):
         asked = _question(asked, plan.body)
         draft.emit(asked)
@@ -76,10 +77,10 @@ def open_gate(draft: Draft, fact: GateReady) -> None:
         )
 
 
-def _approval(asked: ApprovalRequested, body: ApprovalBody) -> ApprovalRequested:
+def _approval(asked: ApprovalRequested, body: ApprovalBody, resolved: ApproverRule | None) -> ApprovalRequested:
     return replace(
         asked,
-        approvers=body.approvers,
+        approvers=body.approvers if resolved is None else resolved,
         require_reason=body.require_reason,
         on_reject=body.on_reject,
         on_timeout=body.on_timeout,
@@ -116,23 +117,23 @@ def open_blocked(draft: Draft, plan: StepPlan, why: FailureCause, argv: tuple[st
         "rule": why.details.get("rule"),
         "message": why.message,
     }
-    draft.emit(
-        ApprovalRequested(
-            gate_id=gate_id,
-            step_id=plan.step_id,
-            attempt=attempt,
-            kind="blocked",
-            title=str(context["title"]),
-            choices=(APPROVE, REJECT) if argv else (REJECT,),
-            context=context,
-            context_digest=hashlib.sha256(canonical(context)).hexdigest(),
-            expires_at=draft.at + DAY_MS,
-            require_reason="always",
-            on_reject="route",
-            on_timeout="reject",
-            argv=argv,
-        )
+    asked = ApprovalRequested(
+        gate_id=gate_id,
+        step_id=plan.step_id,
+        attempt=attempt,
+        kind="blocked",
+        title=str(context["title"]),
+        choices=(APPROVE, REJECT) if argv else (REJECT,),
+        context=context,
+        context_digest=hashlib.sha256(canonical(context)).hexdigest(),
+        expires_at=draft.at + DAY_MS,
+        require_reason="always",
+        on_reject="route",
+        on_timeout="reject",
+        argv=argv,
     )
+    draft.emit(ArtifactRecorded(artifact=card_record(asked)))
+    draft.emit(asked)
 
 
 def refuse_decision(state: RunState, fact: DecideGate) -> Refusal | None:
@@ -183,6 +184,8 @@ def _unsound(state: RunState, gate: GateState, fact: DecideGate) -> Refusal | No
         return _invalid(f"the decision is not valid: {problem}")
     if not check.seen_holds:
         return _invalid("the decision names a journal that is not this run's")
+    if seen_seq(payload) < gate.opened_seq:
+        return _invalid(f"the decision was signed by somebody who had not seen {gate.asked.gate_id} open")
     form = mismatches(payload, {"version": VERSION, "kind": "decision"})
     if form or not isinstance(payload.get("reason"), str | None):
         return _invalid("this is not a decision that this version can read")
@@ -358,6 +361,19 @@ def withdraw(draft: Draft, step_id: str, reason: str | None) -> None:
     gate = draft.state.gate_of(step_id)
     if gate is not None and gate.status == "open":
         draft.emit(ApprovalWithdrawn(gate_id=gate.asked.gate_id, step_id=step_id, reason=reason))
+
+
+def retries_from(state: RunState, gate: GateState) -> str | None:
+    """The step at which a successor goes on, now that this gate has closed so; None when there is none.
+
+    A deadline makes a successor once: when it is over a second time, in that successor, nobody looks, and the run is
+    cancelled. Every successor beyond has a person behind it.
+    """
+    asked, lineage = gate.asked, state.created.lineage
+    target = asked.on_reject.get("retry_from") if isinstance(asked.on_reject, dict) else None
+    if gate.status == "expired" and (asked.on_timeout != "reject" or (lineage is not None and lineage.by_timer)):
+        return None
+    return target if target in state.index.steps else None
 
 
 def ends_run(gate: GateState) -> str | None:

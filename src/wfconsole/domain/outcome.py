@@ -12,27 +12,34 @@ from wfconsole.domain.draft import Draft
 from wfconsole.domain.events import (
     ArtifactRecorded,
     AttemptAbandoned,
+    EnvDrift,
     StepBackingOff,
     StepBlocked,
     StepCancelled,
     StepFailed,
     StepSucceeded,
+    TemplateFallback,
 )
 from wfconsole.domain.facts import AttemptEnded
 from wfconsole.domain.failures import cause
 from wfconsole.domain.gates import withdraw
-from wfconsole.domain.plan import GATE_KINDS, PURE_KINDS, Json, RetryPolicy, StepPlan
+from wfconsole.domain.plan import EFFECT_KINDS, GATE_KINDS, PURE_KINDS, Json, RetryPolicy, StepPlan
+from wfconsole.domain.policy.drift import Drift, verdict
 from wfconsole.domain.records import ArtifactRecord, FailureCause
 from wfconsole.domain.run import RunState
 from wfconsole.domain.scope import Evaluate, Reach, members_scope
 from wfconsole.domain.values import ExpressionError, resolve
 
+MAX_ABANDONED = 3
+"""How many attempts of a step may be abandoned; a step that takes its sandbox with it each time fails then."""
+
 
 def end_attempt(draft: Draft, fact: AttemptEnded, evaluate: Evaluate) -> None:
     """Record how the attempt ended. A report about an attempt that is not under way is a no-op.
 
-    An abandoned attempt is followed by the next one at once, whatever the retry policy says: it was our owner that died. A
-    cancelled attempt that nobody had asked to cancel is a failure, or the run would succeed without the step.
+    An abandoned attempt is followed by the next one at once, whatever the retry policy says: it was our owner that died; the
+    third is a failure. A cancelled attempt that nobody had asked to cancel is a failure too, or the run would succeed without
+    the step.
     """
     state = draft.state
     plan = state.index.steps.get(fact.step_id)
@@ -43,12 +50,15 @@ def end_attempt(draft: Draft, fact: AttemptEnded, evaluate: Evaluate) -> None:
         return
     for artifact in fact.artifacts or (nothing_left(plan, fact.attempt),):
         draft.emit(ArtifactRecorded(artifact=artifact))
+    falls_back = fact.drift is not None and _drifted(draft, fact, fact.drift)
     shared = _shared(fact)
     outputs, problem = _outputs(state, plan, fact, evaluate)
     if fact.outcome == "succeeded" and problem is None and plan.kind not in GATE_KINDS:
         draft.emit(StepSucceeded(outputs=outputs, **shared))
         return
     why = fact.cause or problem or cause("STEP_FAILED", f"the attempt ended as {fact.outcome}")
+    if why.code == "TEMPLATE_MISSING" and step.template is not None:
+        why = cause("ENV_DRIFT", f"the sandbox had drifted, and its fallback is not there: {why.message}", why.hint)
     outcome = "failed" if fact.outcome == "succeeded" else fact.outcome
     gives_up = state.gives_up(plan.phase)
     if plan.kind in GATE_KINDS and outcome != "abandoned" and not gives_up:
@@ -56,15 +66,46 @@ def end_attempt(draft: Draft, fact: AttemptEnded, evaluate: Evaluate) -> None:
         return
     if outcome == "abandoned":
         draft.emit(AttemptAbandoned(step_id=fact.step_id, attempt=fact.attempt, cause=why))
+        step = state.step(fact.step_id)
     if gives_up and outcome in {"cancelled", "abandoned"}:
         draft.emit(StepCancelled(reason=state.end_reason or why.message, **shared))
-    elif not gives_up and outcome == "abandoned":
+    elif not gives_up and (falls_back or (outcome == "abandoned" and step.abandoned < MAX_ABANDONED)):
         draft.emit(StepBackingOff(outcome=outcome, cause=why, until=draft.at, **shared))
-    elif not gives_up and outcome in plan.retry.outcomes and fact.attempt < plan.retry.attempts:
+    elif (
+        not gives_up
+        and why.code != "ENV_DRIFT"
+        and outcome in plan.retry.outcomes
+        and fact.attempt < plan.retry.attempts
+    ):
         until = draft.at + backoff_ms(plan.retry, fact.attempt, f"{state.run_id}/{plan.step_id}")
         draft.emit(StepBackingOff(outcome=outcome, cause=why, until=until, **shared))
     else:
         draft.emit(StepFailed(outcome=outcome, cause=why, allowed=plan.allow_failure, outputs=outputs, **shared))
+
+
+def _drifted(draft: Draft, fact: AttemptEnded, drift: Drift) -> bool:
+    """Record the drift, and the fallback when there is one: does the step go on in another template?"""
+    state = draft.state
+    fell_back = state.step(fact.step_id).template is not None
+    decision = verdict(drift, fell_back=fell_back)
+    goes_on = decision == "fallback" and not state.gives_up(state.index.steps[fact.step_id].phase)
+    draft.emit(
+        EnvDrift(
+            step_id=fact.step_id,
+            attempt=fact.attempt,
+            template=drift.template,
+            phase=drift.phase,
+            differences=drift.differences,
+            decision=decision,
+            command_started=drift.command_started,
+            fallback_template=drift.fallback_template if decision == "fallback" else None,
+            artifact_id=next((each.artifact_id for each in fact.artifacts if each.kind == "env_drift"), None),
+        )
+    )
+    if goes_on and drift.fallback_template is not None:
+        names = {"from_template": drift.template, "to_template": drift.fallback_template}
+        draft.emit(TemplateFallback(step_id=fact.step_id, attempt=fact.attempt, **names))
+    return goes_on
 
 
 def _no_context(why: FailureCause, run_id: str) -> FailureCause:
@@ -83,11 +124,17 @@ def _shared(fact: AttemptEnded) -> dict[str, Any]:
     return {name: getattr(fact, name) for name in names}
 
 
+def outputs_problem(state: RunState, plan: StepPlan, fact: AttemptEnded, evaluate: Evaluate) -> FailureCause | None:
+    """Why an attempt that succeeded will be a failure nevertheless: an output that its expression cannot give."""
+    return _outputs(state, plan, fact, evaluate)[1]
+
+
 def _outputs(
     state: RunState, plan: StepPlan, fact: AttemptEnded, evaluate: Evaluate
 ) -> tuple[dict[str, Json], FailureCause | None]:
     """Declared outputs, null where there is none; and the problem of one that an expression should have given."""
-    outputs: dict[str, Json] = {spec.name: fact.outputs.get(spec.name) for spec in plan.outputs}
+    outputs: dict[str, Json] = dict(fact.outputs) if plan.kind in EFFECT_KINDS else {}
+    outputs |= {spec.name: fact.outputs.get(spec.name) for spec in plan.outputs}
     reach = Reach(state, plan.step_id, evaluate)
     for spec in plan.outputs:
         if spec.source != "expression":

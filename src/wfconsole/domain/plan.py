@@ -27,11 +27,17 @@ Isolation = Literal["shared", "per_step", "read_only"]
 Phase = Literal["main", "finally"]
 InputType = Literal["string", "integer", "number", "boolean", "path", "list", "object"]
 
-AVAILABLE_KINDS: frozenset[str] = frozenset({"run", "shell", "set", "check", "steps", "approval", "question"})
+AVAILABLE_KINDS: frozenset[str] = frozenset({"run", "shell", "set", "check", "steps", "approval", "question", "email"})
 """Kinds this version executes; the others parse and validate, and a run of them is refused before creation."""
+
+NETWORKS = ("none", "hosts", "bridge")
+"""How far a step reaches, from the tightest: no network, the hosts that it lists, everything."""
 
 GATE_KINDS: frozenset[str] = frozenset({"approval", "question"})
 """Kinds that wait for a person; the attempt of one gathers what that person has to see."""
+
+EFFECT_KINDS: frozenset[str] = frozenset({"pull_request", "merge", "comment", "issue", "email"})
+"""Kinds that reach beyond the sandbox: done once, on the host, by a connection of the operator's."""
 
 PURE_KINDS: frozenset[str] = frozenset({"set", "check", "steps"})
 """Kinds that `decide` carries out by itself: no attempt leaves the domain."""
@@ -198,7 +204,11 @@ class ApproverRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalBody:
-    """A gate. `on_reject` is cancel, route or ``{"retry_from": STEP}``; `title` is a template value."""
+    """A gate. `on_reject` is cancel, route or ``{"retry_from": STEP}``; `title` is a template value.
+
+    `who` is `approvers` as written where it holds expressions: then it counts, from when the gate is begun, and not
+    `approvers`.
+    """
 
     title: Json
     context: ContextSpec = field(default_factory=ContextSpec)
@@ -207,6 +217,12 @@ class ApprovalBody:
     on_timeout: str = "cancel"
     on_reject: Json = "cancel"
     require_reason: str = "on_reject"
+    who: Json = None
+
+    @property
+    def wants_principals(self) -> bool:
+        """Can this gate be held only where an allowed_signers file vouches for identities?"""
+        return self.who is not None or self.approvers.wants_principals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,13 +237,30 @@ class QuestionBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmailBody:
+    """A message by the operator's connection `via`; all template values. `to` and `attach`: a text or a list of them.
+
+    Of `to` each is an address or an alias of the connection; of `attach` a file of the workspace, or
+    ``/artifacts/STEP/NAME``.
+    """
+
+    via: Json
+    to: Json
+    subject: Json
+    body: Json = ""
+    attach: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherBody:
     """The body of a kind that this version only checks; `data` is the validated YAML as JSON."""
 
     data: Json
 
 
-Body: TypeAlias = RunBody | ShellBody | SetBody | CheckBody | GroupBody | ApprovalBody | QuestionBody | OtherBody
+Body: TypeAlias = (
+    RunBody | ShellBody | SetBody | CheckBody | GroupBody | ApprovalBody | QuestionBody | EmailBody | OtherBody
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +338,11 @@ class Plan:
     retention: Json = None
     on_failure: Json = "keep"
     on_reject: Json = "cancel"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the secrets that any step reads. All are hidden in all steps: one may leave its own for the next."""
+        return tuple(sorted({name for step in self.steps for name in step.secrets}))
 
     def step(self, step_id: str) -> StepPlan:
         """The step of that id; KeyError when there is none."""

@@ -7,21 +7,26 @@ what it has. It never leaves the run loop, and `decide` works on a `fork`, so a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from wfconsole.domain.events import ApprovalRequested, DecisionRecorded, RunCreated
 from wfconsole.domain.lifecycle import RUN_TERMINAL, RunFacts, derive_run_status
-from wfconsole.domain.plan import Json, Plan, StepPlan
+from wfconsole.domain.lineage import Rejection
+from wfconsole.domain.plan import EFFECT_KINDS, GATE_KINDS, PURE_KINDS, ApprovalBody, Json, Need, Plan, StepPlan
 from wfconsole.domain.records import FailureCause
 
 
 class PlanIndex:
-    """What is looked up in a plan again and again; built once for a run, shared by all forks."""
+    """What is looked up in a plan again and again; built once for a run, shared by all forks.
 
-    __slots__ = ("_upstream", "dependents", "members", "order", "steps")
+    `asks`: gates that ask again in a successor. Whatever comes after one waits for it, also where the step between them is taken
+    over and waits for nothing. `targets`: steps before which the workspace is kept, because a rejection may start again there.
+    """
 
-    def __init__(self, plan: Plan) -> None:
+    __slots__ = ("_upstream", "dependents", "gates", "members", "order", "steps", "targets")
+
+    def __init__(self, plan: Plan, asks: Collection[str] = ()) -> None:
         self.steps: dict[str, StepPlan] = {step.step_id: step for step in plan.steps}
         self.order: dict[str, int] = {step.step_id: position for position, step in enumerate(plan.steps)}
         self.members: dict[str, list[str]] = {}
@@ -31,9 +36,21 @@ class PlanIndex:
                 self.members.setdefault(step.step_id, [])
             if step.parent is not None:
                 self.members.setdefault(step.parent, []).append(step.step_id)
+        self.gates = tuple(step.step_id for step in plan.steps if step.kind in GATE_KINDS)
+        self.targets = _targets(plan)
+        self._upstream: dict[str, frozenset[str]] = {}
+        if asks:
+            self.steps = {step_id: self._held(step, asks) for step_id, step in self.steps.items()}
+            self._upstream = {}
+        for step in self.steps.values():
             for need in step.needs:
                 self.dependents[need.step].append(step.step_id)
-        self._upstream: dict[str, frozenset[str]] = {}
+
+    def _held(self, step: StepPlan, asks: Collection[str]) -> StepPlan:
+        """The step, needing also the gates before it that ask again."""
+        direct = {need.step for need in step.needs}
+        more = tuple(Need(step=name) for name in asks if name in self.upstream(step.step_id) - direct)
+        return replace(step, needs=(*step.needs, *more)) if more and step.phase == "main" else step
 
     def upstream(self, step_id: str) -> frozenset[str]:
         """Every step that has ended before this one starts: what it needs, directly or not, and what its group needs."""
@@ -50,17 +67,31 @@ class PlanIndex:
         return found
 
 
+def _targets(plan: Plan) -> frozenset[str]:
+    if not any(changes_workspace(step) for step in plan.steps):
+        return frozenset()
+    found = [step.body.on_reject for step in plan.steps if isinstance(step.body, ApprovalBody)]
+    return frozenset(after["retry_from"] for after in found if isinstance(after, dict))
+
+
+def changes_workspace(step: StepPlan) -> bool:
+    """Can this step leave the shared workspace otherwise than it found it?"""
+    return step.kind not in PURE_KINDS | GATE_KINDS | EFFECT_KINDS and step.isolation != "read_only"
+
+
 @dataclass(slots=True, kw_only=True)
 class StepState:
     """One step. `unmet` counts what has to end (or, for a parent group, begin) before it is looked at.
 
-    `let_through` are the blocked commands that somebody allowed for the attempt about to begin, each once.
+    `let_through` are the blocked commands that somebody allowed for the attempt about to begin, each once. `template` is
+    the one that the step fell back to, `drift` has each template that was not what its lock says with the fields that differed.
     """
 
     step_id: str
     unmet: int
     status: str = "pending"
     attempt: int = 0
+    abandoned: int = 0
     outputs: dict[str, Json] | None = None
     cause: FailureCause | None = None
     outcome: str | None = None
@@ -70,14 +101,21 @@ class StepState:
     open_members: int = 0
     retry_at: int | None = None
     let_through: tuple[tuple[str, ...], ...] = ()
+    reused_from: str | None = None
+    template: str | None = None
+    drift: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateState:
-    """One gate: what was asked, its status in `lifecycle.APPROVAL_STATUSES`, and every valid decision so far."""
+    """One gate: what was asked, its status in `lifecycle.APPROVAL_STATUSES`, and every valid decision so far.
+
+    `opened_seq` is the event that opened it.
+    """
 
     asked: ApprovalRequested
     opened_at: int
+    opened_seq: int = 0
     status: str = "open"
     decisions: tuple[DecisionRecorded, ...] = ()
     closed_by: tuple[str, ...] = ()
@@ -89,7 +127,10 @@ class GateState:
 class RunState:
     """The run. `seq` and `at` are those of its last event; `open_main` and `open_finally` count steps that have not ended.
 
-    `unblocked` are steps in needs_human that somebody has let go on and that wait for a free place.
+    `telling` are expired gates that the operator is being told of; the run does not end before.
+    `unblocked` are steps in needs_human that somebody has let go on and that wait for a free place. `keeping` is the step before
+    which the workspace is being kept, `kept` the trees of those before which it was. `retry` says at which step a
+    successor goes on and which gate wants it; `rejections` are those of earlier runs, by the gate's step.
     """
 
     created: RunCreated
@@ -123,7 +164,12 @@ class RunState:
     cost_usd: float = 0.0
     seen: set[str] = field(default_factory=set)
     gates: dict[str, GateState] = field(default_factory=dict)
+    telling: frozenset[str] = frozenset()
     unblocked: list[str] = field(default_factory=list)
+    keeping: str | None = None
+    kept: dict[str, str] = field(default_factory=dict)
+    retry: tuple[str, str] | None = None
+    rejections: dict[str, Rejection] = field(default_factory=dict)
     edits: dict[str, StepState] | None = None
 
     @property
@@ -180,7 +226,7 @@ class RunState:
         """What `derive_run_status` reads."""
         return RunFacts(
             started=self.started,
-            live=self.live,
+            live=self.live + (self.keeping is not None),
             waiting=self.waiting,
             timed=len(self.timers),
             pause_requested=self.pause_requested and not self.closing,
@@ -193,7 +239,7 @@ class RunState:
         """A state to try events on; this one does not change. Costs the small collections, not the steps."""
         values = {name: getattr(self, name) for name in self.__slots__}
         values.update(timers=dict(self.timers), ready=list(self.ready), seen=set(), gates=dict(self.gates), edits={})
-        values.update(unblocked=list(self.unblocked))
+        values.update(unblocked=list(self.unblocked), kept=dict(self.kept))
         return RunState(**values)
 
     def following_status(self) -> str:
@@ -207,9 +253,10 @@ def _copy_step(step: StepState) -> StepState:
 
 def new_state(created: RunCreated) -> RunState:
     """The state right after `run_created`."""
-    index = PlanIndex(created.plan)
+    lineage = created.lineage
+    index = PlanIndex(created.plan, lineage.asks if lineage is not None else ())
     steps: dict[str, StepState] = {}
-    for step in created.plan.steps:
+    for step in index.steps.values():
         waits_for = len(step.needs) + (1 if step.parent is not None else 0)
         waits_for += 1 if step.phase == "finally" and step.parent is None else 0
         steps[step.step_id] = StepState(
@@ -219,6 +266,9 @@ def new_state(created: RunCreated) -> RunState:
     state = RunState(
         created=created, index=index, steps=steps, open_main=main, open_finally=len(created.plan.steps) - main
     )
+    if lineage is not None:
+        state.kept = dict(lineage.kept)
+        state.rejections = {each.step_id: each for each in lineage.rejections}
     state.ready = [step.step_id for step in created.plan.steps if steps[step.step_id].unmet == 0]
     if main == 0:
         release_finally(state)

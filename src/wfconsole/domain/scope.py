@@ -42,9 +42,7 @@ def build(state: RunState, step_id: str | None) -> dict[str, Json]:
         "inputs": {spec.name: _seen_inside(state, spec.name, spec.type) for spec in state.plan.inputs},
         "state": state.plan.state,
         "intent": {"hash": state.created.intent_hash},
-        "gates": {
-            name: view_gate(state, found) for name, found in visible(state, step_id).items() if is_gate(state, found)
-        },
+        "gates": _gates(state, step_id),
         "run": {"id": state.run_id},
         "steps": {name: view_step(state.step(found)) for name, found in visible(state, step_id).items()},
     }
@@ -53,6 +51,15 @@ def build(state: RunState, step_id: str | None) -> dict[str, Json]:
     if step_id is not None:
         scope["attempt"] = _attempt(state, step_id)
     return scope
+
+
+def _gates(state: RunState, step_id: str | None) -> dict[str, Json]:
+    """Every gate of the run: by the names under ``steps`` where it has one there, else by its id or its last part."""
+    names = {name: found for name, found in visible(state, step_id).items() if is_gate(state, found)}
+    for found in state.index.gates:
+        names.setdefault(found, found)
+        names.setdefault(found.rpartition("/")[2], found)
+    return {name: view_gate(state, found) for name, found in names.items()}
 
 
 def verdict(state: RunState) -> dict[str, Json]:
@@ -101,10 +108,13 @@ def is_gate(state: RunState, step_id: str) -> bool:
 
 
 def view_gate(state: RunState, step_id: str) -> dict[str, Json]:
-    """A gate as expressions see it: null until it is decided."""
+    """A gate as expressions see it: null until it is decided; in a successor until then what the run before was told."""
     gate = state.gate_of(step_id)
     if gate is None or gate.status == "open":
-        return {"choice": None, "reason": None, "actor": None}
+        earlier, outputs = state.rejections.get(step_id), state.step(step_id).outputs or {}
+        if earlier is None:
+            return {"choice": outputs.get("choice"), "reason": None, "actor": None}
+        return {"choice": earlier.choice, "reason": earlier.reason, "actor": earlier.actor}
     return {"choice": gate.choice, "reason": gate.reason, "actor": ", ".join(gate.closed_by) or None}
 
 

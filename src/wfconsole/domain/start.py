@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 
+from wfconsole.domain.approvers import resolved_approvers
 from wfconsole.domain.draft import Draft
 from wfconsole.domain.events import ArtifactRecorded, CommandWarned, StepBlocked, StepFailed, StepStarted, StepSucceeded
 from wfconsole.domain.failures import cause
@@ -17,6 +18,7 @@ from wfconsole.domain.outcome import cancel_step, group_outputs, nothing_left
 from wfconsole.domain.plan import (
     ApprovalBody,
     CheckBody,
+    EmailBody,
     Json,
     OtherBody,
     QuestionBody,
@@ -47,7 +49,9 @@ def start(draft: Draft, plan: StepPlan, evaluate: Evaluate) -> None:
         elif plan.kind == "steps":
             begin(draft, plan, attempt)
         elif isinstance(body, ApprovalBody | QuestionBody):
-            begin(draft, plan, attempt, resolve_gate(draft.state, body, reach))
+            begin(draft, plan, attempt, resolve_gate(draft.state, body, reach, evaluate))
+        elif isinstance(body, EmailBody):
+            begin(draft, plan, attempt, resolve_email(body, reach))
         else:
             _start_attempt(draft, plan, attempt, resolve_commands(plan, body, reach))
     except ExpressionError as error:
@@ -56,15 +60,44 @@ def start(draft: Draft, plan: StepPlan, evaluate: Evaluate) -> None:
         fail_pure(draft, plan, attempt, cause("RECIPE_INVALID", str(error), "mend the expression, then run again"))
 
 
-def resolve_gate(state: RunState, body: ApprovalBody | QuestionBody, reach: Reach) -> dict[str, Json]:
-    """What the card says and when it closes by itself. Previewed steps are resolved as far as they can be."""
+def resolve_gate(
+    state: RunState, body: ApprovalBody | QuestionBody, reach: Reach, evaluate: Evaluate
+) -> dict[str, Json]:
+    """What the card says and when it closes by itself. Previewed steps are resolved as they themselves will see the run.
+
+    What such a step reads of the gate, or of steps between, is null now; so its effect will differ from what was shown.
+    """
     if isinstance(body, QuestionBody):
         return {"title": as_text(reach.value(body.prompt)), "timeout_ms": body.timeout_ms}
     preview: dict[str, Json] = {}
     for name in body.context.preview:
-        shown = state.index.steps[name].body
-        preview[name] = reach.value(shown.data) if isinstance(shown, OtherBody) else None
-    return {"title": as_text(reach.value(body.title)), "timeout_ms": body.timeout_ms, "preview": preview}
+        shown, own = state.index.steps[name].body, Reach(state, name, evaluate)
+        if isinstance(shown, EmailBody):
+            preview[name] = {"kind": "email", **resolve_email(shown, own)}
+        else:
+            preview[name] = own.value(shown.data) if isinstance(shown, OtherBody) else None
+    who = {} if body.who is None else {"approvers": resolved_approvers(reach.value(body.who))}
+    return {"title": as_text(reach.value(body.title)), "timeout_ms": body.timeout_ms, "preview": preview, **who}
+
+
+def resolve_email(body: EmailBody, reach: Reach) -> dict[str, Json]:
+    """A message with no expression left in it; `to` and `attach` are lists of texts. Raises ExpressionError."""
+    return {
+        "via": as_text(reach.value(body.via)),
+        "to": _texts("to", reach.value(body.to)),
+        "subject": as_text(reach.value(body.subject)),
+        "body": as_text(reach.value(body.body)),
+        "attach": _texts("attach", reach.value(body.attach)),
+    }
+
+
+def _texts(key: str, value: Json) -> list[str]:
+    """A text, a list of texts or nothing; as a list. Empty ones are left out, so that an expression can leave one out."""
+    found = value if isinstance(value, list) else [value]
+    for item in found:
+        if item is not None and not isinstance(item, str):
+            raise ExpressionError(f"`{key}` must be text or a list of texts, and {as_text(item)[:80]} is none")
+    return [item for item in found if item]
 
 
 def resolve_commands(plan: StepPlan, body: object, reach: Reach) -> dict[str, Json]:

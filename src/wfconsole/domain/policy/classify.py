@@ -75,6 +75,9 @@ def _ended_by_us(end: SandboxEnd, timeout_ms: int | None, output_limit: int) -> 
                 f"the step wrote more than {output_limit} bytes to stdout and stderr",
                 limit=output_limit,
             )
+        case "disk":
+            message = "the step was ended before it could fill the disk: hardly any space, or room for files, is left"
+            return "errored", cause("DISK_FULL", message)
         case None:
             return None
 
