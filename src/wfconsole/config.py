@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wfconsole.domain.policy.retention import Retention
+from wfconsole.domain.units import duration_ms, size_bytes
 from wfconsole.ports import WfconsoleError
+from wfconsole.ports.delivery import SmtpConnection
 
 _KEYS: dict[str, type] = {
     "trace_url": str,
@@ -21,8 +24,35 @@ _KEYS: dict[str, type] = {
     "allowed_signers": str,
     "revoked_keys": str,
     "hooks": dict,
+    "console": dict,
+    "retention": dict,
+    "secrets": dict,
+    "connections": dict,
 }
+_PORTS = {"none": 25, "starttls": 587, "tls": 465}
+_SMTP: dict[str, type | tuple[type, ...]] = {
+    "kind": str, "host": str, "port": int, "tls": str, "user": str, "password_file": str, "password_command": list,
+    "from": str, "aliases": dict, "ca_file": str, "timeout_s": (int, float),
+}  # fmt: skip
 HOOK_EVENTS = ("approval_requested", "approval_expired", "run_failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSource:
+    """Where one secret is read: exactly one of an environment variable, a file, or a command's output."""
+
+    env: str | None = None
+    file: Path | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What `gc` keeps: `runs` where a recipe says nothing, workspaces of ended runs for `workspaces_ms`, that many `backups`."""
+
+    runs: Retention = field(default_factory=Retention)
+    workspaces_ms: int = 24 * 60 * 60 * 1000
+    backups: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +64,10 @@ class Settings:
 
     `trace_url` is a template with ``{trace_id}`` and ``{span_id}``; `events_file` gets every event as a JSON line, a relative
     one lies beside config.toml. `signing_key` is the operator's own SSH key, `allowed_signers` and `revoked_keys` are files of
-    OpenSSH's formats. `hooks` are commands by event. `recipes` and `themes` are the folders that come with the program.
+    OpenSSH's formats. `hooks` are commands by event, `secrets` sources by name,
+    `connections` what effects go by.
+    `console` is that table as it is written.
+    `recipes` and `themes` are the folders that come with the program.
     """
 
     state: Path
@@ -50,6 +83,10 @@ class Settings:
     allowed_signers: Path | None = None
     revoked_keys: Path | None = None
     hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict)
+    connections: Mapping[str, SmtpConnection] = field(default_factory=dict)
+    retention: Keeping = field(default_factory=Keeping)
+    console: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -66,6 +103,11 @@ class Settings:
         project = Path("recipes")
         nearest = () if project.resolve() == self.recipes.resolve() else (("project", project),)
         return (*nearest, ("user", self.config / "recipes"), ("built-in", self.recipes))
+
+    @property
+    def template_locks(self) -> Path:
+        """What each template is on this machine."""
+        return self.state / "template-locks"
 
     @property
     def template_folders(self) -> tuple[Path, ...]:
@@ -99,6 +141,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         allowed_signers=_beside(config, values.get("allowed_signers")),
         revoked_keys=_beside(config, values.get("revoked_keys")),
         hooks=_hooks(config, values.get("hooks") or {}),
+        secrets=_secrets(config, values.get("secrets") or {}),
+        connections={
+            name: _connection(config, name, table) for name, table in (values.get("connections") or {}).items()
+        },
+        retention=_retention(config, values.get("retention") or {}),
+        console=values.get("console") or {},
         environ=dict(environ),
     )
 
@@ -118,6 +166,112 @@ def _hooks(config: Path, table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]
                 f"events: {', '.join(HOOK_EVENTS)}; each takes a command as a list of texts",
             )
     return {name: tuple(argv) for name, argv in table.items()}
+
+
+def _connection(config: Path, name: str, table: Any) -> SmtpConnection:
+    """``[connections.NAME]``: a mail server, kind smtp. Raises INPUT_INVALID."""
+    problem = _misfit(table)
+    if problem is not None:
+        message, hint = problem
+        raise WfconsoleError("INPUT_INVALID", f"{config / 'config.toml'}: connections.{name}: {message}", hint)
+    tls = table.get("tls", "starttls")
+    return SmtpConnection(
+        host=table["host"],
+        port=table.get("port", _PORTS[tls]),
+        sender=table["from"],
+        tls=tls,
+        user=table.get("user"),
+        password_file=_beside(config, table.get("password_file")),
+        password_command=tuple(table.get("password_command") or ()),
+        ca_file=_beside(config, table.get("ca_file")),
+        aliases=dict(table.get("aliases") or {}),
+        timeout_s=float(table.get("timeout_s", 60)),
+    )
+
+
+def _misfit(table: Any) -> tuple[str, str] | None:
+    """What is wrong with a connection, and what to do; None when nothing is."""
+    keys = f"keys: {', '.join(sorted(_SMTP))}"
+    if not isinstance(table, dict):
+        return "this is no table", f"write [connections.NAME] and below it {keys}"
+    if "password" in table:
+        return "a password does not belong here", "use password_file or password_command"
+    for key, value in table.items():
+        if key not in _SMTP or isinstance(value, bool) or not isinstance(value, _SMTP[key]):
+            return f"{key} is no key of a connection, or has the wrong type", keys
+    for key in ("host", "from"):
+        if not table.get(key):
+            return f"{key} is missing", "host: the mail server; from: the address that letters are from"
+    texts = [*(table.get("aliases") or {}).values(), *(table.get("password_command") or ())]
+    if not all(isinstance(text, str) for text in texts):
+        return "aliases are addresses by name, password_command is a list of texts", keys
+    return _unsafe(table)
+
+
+def _unsafe(table: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Values that cannot be, or that would give a password away."""
+    if table.get("kind", "smtp") != "smtp":
+        return f"no connection is of kind {table['kind']}", 'write kind = "smtp"'
+    if table.get("tls", "starttls") not in _PORTS:
+        return f"tls is {table['tls']}", f"one of: {', '.join(_PORTS)}"
+    if not 0 < table.get("port", 25) < 65536 or not 0 < table.get("timeout_s", 60) <= 3600:
+        return "port or timeout_s is out of bounds", "a port is 1 to 65535; timeout_s is at most 3600"
+    if "password_file" in table and "password_command" in table:
+        return "two ways to the password", "keep password_file or password_command"
+    near = table["host"] in {"localhost", "127.0.0.1", "::1"}
+    if table.get("tls") == "none" and "user" in table and not near:
+        return "the password would go over the network in clear", 'use tls = "starttls" or "tls"'
+    return None
+
+
+def _secrets(config: Path, table: Mapping[str, Any]) -> dict[str, SecretSource]:
+    """``[secrets.NAME]`` with one of env, file (a relative one lies beside config.toml) and command (a list of texts)."""
+    found = {}
+    for name, given in table.items():
+        match given:
+            case {"env": str(variable), **rest} if variable and not rest:
+                found[name] = SecretSource(env=variable)
+            case {"file": str(path), **rest} if path and not rest:
+                found[name] = SecretSource(file=_beside(config, path))
+            case {"command": [*words], **rest} if words and not rest and all(isinstance(word, str) for word in words):
+                found[name] = SecretSource(command=tuple(words))
+            case _:
+                raise WfconsoleError(
+                    "INPUT_INVALID",
+                    f"{config / 'config.toml'}: secrets.{name} does not say where the secret is",
+                    f'[secrets.{name}] takes one of env = "VARIABLE", file = "PATH", command = ["PROGRAM", "ARGUMENT"]',
+                )
+    return found
+
+
+_KEPT: dict[str, str] = {"age": "30d", "count": "100", "bytes": "5GiB", "workspaces": "24h", "backups": "5"}
+"""What `retention` may say, with an example of each."""
+
+
+def _retention(config: Path, table: Mapping[str, Any]) -> Keeping:
+    found = {name: _kept(config, name, value) for name, value in table.items()}
+    standard = Keeping()
+    return Keeping(
+        runs=Retention(age=found.get("age"), count=found.get("count"), bytes=found.get("bytes")),
+        workspaces_ms=found.get("workspaces", standard.workspaces_ms),
+        backups=found.get("backups", standard.backups),
+    )
+
+
+def _kept(config: Path, name: str, value: Any) -> int:
+    read: int | None = None
+    if name in {"age", "workspaces"} and isinstance(value, str):
+        read = duration_ms(value)
+    elif name == "bytes" and isinstance(value, str):
+        read = size_bytes(value)
+    elif name in {"count", "backups"} and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        read = value
+    if read is None:
+        example = f"for example {name} = {_KEPT[name]!r}" if name in _KEPT else f"it may say: {', '.join(_KEPT)}"
+        raise WfconsoleError(
+            "INPUT_INVALID", f"{config / 'config.toml'}: retention.{name} = {value!r} does not hold", example
+        )
+    return read
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -21,8 +21,8 @@ def told(event: ev.Event) -> Line | None:
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        (ev.RunPausing(draining=1), "pausing; 1 step still running"),
-        (ev.RunPausing(draining=2), "pausing; 2 steps still running"),
+        (ev.RunPausing(draining=1), "pausing: 1 step draining"),
+        (ev.RunPausing(draining=2), "pausing: 2 steps draining"),
         (ev.RunAwaitingApproval(waiting_for=("a", "b")), "waiting for a person: a, b"),
         (ev.RunCancelling(reason="enough"), "cancelling: enough"),
         (ev.RunCancelling(force=True), "cancelling at once"),

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from wfconsole.domain.events import Record
-from wfconsole.domain.facts import AnyFact, WorkspacePin
-from wfconsole.domain.plan import Json
-from wfconsole.domain.records import ArtifactKind, ArtifactRecord, FailureCause
+from wfconsole.ports.owning import Lease as Lease
 from wfconsole.ports.sandbox import (
+    NO_WISH as NO_WISH,
     CommandEnd as CommandEnd,
     Mount as Mount,
     Sandbox as Sandbox,
@@ -25,6 +23,14 @@ from wfconsole.ports.sandbox import (
     SandboxLimits as SandboxLimits,
     SandboxSpec as SandboxSpec,
 )
+from wfconsole.ports.secrets import Screen as Screen, Secrets as Secrets
+
+if TYPE_CHECKING:  # every command imports this module; the domain's classes cost 60 ms
+    from wfconsole.domain.events import Record
+    from wfconsole.domain.facts import AnyFact, WorkspacePin
+    from wfconsole.domain.plan import Json
+    from wfconsole.domain.policy.drift import Drift
+    from wfconsole.domain.records import ArtifactKind, ArtifactRecord, FailureCause
 
 
 class WfconsoleError(Exception):
@@ -39,11 +45,23 @@ class WfconsoleError(Exception):
 
     @property
     def cause(self) -> FailureCause:
+        from wfconsole.domain.records import FailureCause  # noqa: PLC0415 - see above
+
         return FailureCause(code=self.code, message=self.message, hint=self.hint, details=self.details)
 
 
 class StoreConflictError(WfconsoleError):
     """The run's journal is not where the committer believed it to be; nothing was written. Reload and decide again."""
+
+
+class DriftError(WfconsoleError):
+    """The sandbox is not what its template's lock says, found before any command started. Code ENV_DRIFT."""
+
+    def __init__(self, drift: Drift) -> None:
+        from wfconsole.domain.policy.drift import remedy, sentence  # noqa: PLC0415 - see above
+
+        super().__init__("ENV_DRIFT", sentence(drift), remedy(drift), {"fields": list(drift.fields)})
+        self.drift = drift
 
 
 class Clock(Protocol):
@@ -59,18 +77,25 @@ class Clock(Protocol):
 class Commit:
     """One ruling to be written: append `records`, update the projections, mark `fact` as decided. All or nothing.
 
-    `expected_seq` is the last sequence number the committer has seen (0: the run must not exist yet).
+    `expected_seq` is the last sequence number the committer has seen (0: the run must not exist yet). `successor` creates the
+    run that the last record names, in the same transaction: both are written, or neither. `lease` is the committer's right to
+    write the run; a run that somebody ever had a lease of is written by whoever has it now, and by nobody else.
     """
 
     run_id: str
     expected_seq: int
     records: tuple[Record, ...]
     fact: AnyFact
+    successor: Commit | None = None
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One line of the run list, from the projections. `view` holds the same facts nested as in RunView, for queries."""
+    """One line of the run list, from the projections. `view` holds the same facts nested as in RunView, for queries.
+
+    `steps_over` of the `steps_total` steps have ended.
+    """
 
     run_id: str
     workflow_id: str
@@ -83,6 +108,8 @@ class RunRow:
     finished_at: int | None
     seq: int
     view: Mapping[str, Json] = field(default_factory=dict)
+    steps_total: int = 0
+    steps_over: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +138,7 @@ class Store(Protocol):
         """Durable when it returns (WAL, synchronous FULL). Idempotent: the same records at the same place succeed.
 
         Raises StoreConflictError when the journal has moved, or a constraint (one workflow_id per run, one claim per attempt)
-        says no; then nothing of this commit was written, and commits of other runs are not affected.
+        says no; OWNER_LOST when its lease is not the run's. Then nothing of it was written; other runs are not affected.
         """
         ...
 
@@ -131,6 +158,10 @@ class Store(Protocol):
         """Records after `after_seq` as they are committed, by any process, in order, never twice; ends with the caller."""
         ...
 
+    async def version(self) -> int:
+        """A number that differs whenever any process has committed since the last call; cheap enough to ask often."""
+        ...
+
     async def find_run(self, ref: str) -> str:
         """The run id that `ref` names: an id, a unique first or last part, a workflow_id, or @latest. Raises NOT_FOUND."""
         ...
@@ -138,6 +169,10 @@ class Store(Protocol):
     async def run_of_workflow(self, workflow_id: str) -> str | None: ...
 
     async def runs(self, where: RunFilter) -> Sequence[RunRow]: ...
+
+    async def newest(self, limit: int) -> Sequence[tuple[str, Record]]:
+        """The records that were committed last, over all runs, newest first, each with its run id."""
+        ...
 
     async def save_intent(self, intent_id: str, canonical: bytes, at: int) -> None:
         """Idempotent: `intent_id` is the sha256 of `canonical`."""
@@ -195,6 +230,11 @@ class RunFolder:
         return self.root / "recipe"
 
     @property
+    def rejection(self) -> Path:
+        """Why the run before this one was rejected: ``reason.txt`` and ``rejection.json``; only a successor has it."""
+        return self.root / "rejection"
+
+    @property
     def bundle(self) -> Path:
         return self.root / "bundle"
 
@@ -205,6 +245,10 @@ class RunFolder:
     def attempt(self, step_id: str, attempt: int) -> Path:
         """Temporary folder of an attempt: `in`, scratch."""
         return self.root / "attempts" / step_id.replace("/", ".") / str(attempt)
+
+    def outbox(self, step_id: str) -> Path:
+        """What a step sends, and what became of it; one for all attempts of the step."""
+        return self.root / "outbox" / step_id.replace("/", ".")
 
     def logs(self, step_id: str, attempt: int) -> Path:
         """The attempt's `out` folder: its logs stay here for good."""
@@ -228,6 +272,17 @@ class Workspaces(Protocol):
 
     async def diff(self, folder: RunFolder, pin: WorkspacePin) -> bytes | None:
         """What the workspace has become against the pin, as `git apply --binary` takes it; None when nothing changed."""
+        ...
+
+    async def keep(self, folder: RunFolder) -> str:
+        """Keep the workspace as it is now; the id of the tree. Nothing may run in it meanwhile. Raises WORKSPACE_INVALID."""
+        ...
+
+    async def restore(self, source: RunFolder, folder: RunFolder, tree: str | None) -> None:
+        """Make `folder`'s workspace and trusted git folder from those of `source`, whose `keep` gave `tree`.
+
+        None: an empty workspace. `folder` must have neither; `source` is only read. Raises WORKSPACE_INVALID.
+        """
         ...
 
 
@@ -280,10 +335,10 @@ class Signer(Protocol):
 
 # --------------------------------------------------------------------------------------------------------------- engine
 
-Evaluate = Callable[[str, Mapping[str, Json]], Json]
+Evaluate = Callable[[str, Mapping[str, Any]], Any]
 """``evaluate(source, scope)``: the value of a bare expression; deterministic and bounded; raises ExpressionError."""
 
-Subscriber = Callable[[str, Record], None]
+Subscriber: TypeAlias = "Callable[[str, Record], None]"
 """Called with run id and record after each commit; an exception becomes an `event_channel_failed` event."""
 
 
@@ -307,10 +362,11 @@ class Collector(Protocol):
         patterns: Sequence[str],
         kind: ArtifactKind = "file",
         root: Path | None = None,
+        screen: Screen | None = None,
     ) -> Collected:
         """Store every regular file that matches beneath `root` (default: the workspace), laid out under ``artifacts / STEP``.
 
-        Refusals are sentences.
+        Refusals are sentences. `screen` hides secrets before anything is stored; a file that it refuses is not taken.
         """
         ...
 

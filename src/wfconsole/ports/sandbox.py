@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from wfconsole.domain.policy.drift import Drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +33,30 @@ class SandboxLimits:
     output_bytes: int = 64 * 1024**2
 
 
+NO_WISH = SandboxLimits(
+    memory_bytes=2**60,
+    cpus=2.0**20,
+    pids=2**60,
+    tmp_bytes=2**60,
+    home_bytes=2**60,
+    file_bytes=2**60,
+    output_bytes=2**60,
+)
+"""Limits of a step that asks for none of its own: those of its template hold."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSpec:
     """One attempt as the sandbox runs it: everything resolved, nothing to look up.
 
-    `in_dir` (mounted read-only: runner, argv, env, secrets, go) and `out_dir` (the sandbox's: started, logs, exit records) are
-    made by the sandbox. `workdir` is an absolute path inside the container. `scratch` is an empty host folder
-    mounted writable at /scratch, on disk, thrown away afterwards. `network` is none, bridge, or a tuple of host:port.
+    `in_dir` (mounted read-only: runner, argv, env, secrets, go) and `out_dir` (the sandbox's: started, logs, exit records)
+    are made by the sandbox. `workdir` is an absolute path inside the container. `scratch` is an empty host folder mounted
+    writable at /scratch, on disk, thrown away afterwards. `network` is none, bridge, or a tuple of host:port.
+
+    `secrets` become files in /run/secrets. With `hide` (values that must not be stored) what the sandbox writes lies on the
+    host's tmpfs, and only its redacted form reaches `out_dir`. `withheld` says why it is not known what to hide: then an
+    attempt that has begun is still waited for, of its output nothing reaches `out_dir`, and one that has not begun is
+    refused.
     """
 
     run_id: str
@@ -52,7 +72,9 @@ class SandboxSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = None
     mounts: tuple[Mount, ...] = ()
-    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    hide: tuple[bytes, ...] = field(default=(), repr=False)
+    withheld: str | None = None
     network: str | tuple[str, ...] = "none"
     limits: SandboxLimits = field(default_factory=SandboxLimits)
     timeout_ms: int | None = None
@@ -77,29 +99,40 @@ class CommandEnd:
 class SandboxEnd:
     """How a container ended, as evidence; `domain.policy.classify` turns it into an outcome.
 
-    `ended_by` says what we did to it: the deadline, the output limit, a stop that somebody asked for, or nothing.
-    `lost`: the engine or somebody else took the container away. `started`: the runner began its first command.
+    `ended_by` says why we ended it: the deadline, the output limit, a disk nearly full, a stop that was asked for, or
+    nothing. `lost`: the engine or somebody else took the container away. `started`: the runner began its first command.
+    `redacted` is how many places of the output were hidden, `refused` what the network's proxy did not let through, as
+    ``host:port``. `drift`: the container was changed while it ran.
     """
 
     started: bool
     exit_code: int | None
     commands: tuple[CommandEnd, ...] = ()
     oom_killed: bool = False
-    ended_by: Literal["timeout", "output_limit", "stop"] | None = None
+    ended_by: Literal["timeout", "output_limit", "disk", "stop"] | None = None
     lost: bool = False
     error: str | None = None
     started_at: int | None = None
     finished_at: int | None = None
+    redacted: int = 0
+    refused: tuple[str, ...] = ()
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxHandle:
-    """A created container: `name` is derived from run, step and attempt, `image_id` is what it was created from."""
+    """A created container: `name` is derived from run, step and attempt, `image_id` is what it was created from.
+
+    `spec` is what was asked for within what the template allows; `fingerprint` is the digest of the environment. `adopted`:
+    another owner began it.
+    """
 
     container_id: str
     name: str
     image_id: str
     spec: SandboxSpec
+    fingerprint: str = ""
+    adopted: bool = False
 
 
 class Sandbox(Protocol):
@@ -110,7 +143,7 @@ class Sandbox(Protocol):
     """
 
     async def prepare(self, spec: SandboxSpec) -> SandboxHandle:
-        """Create and start the container; its runner waits for `go` and has run nothing. Check the template first."""
+        """Create the container, compare it with the template's lock, start it; its runner waits for `go` and has run nothing."""
         ...
 
     async def go(self, handle: SandboxHandle) -> bool:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from wfconsole.domain.codec import from_iso
 from wfconsole.domain.plan import Json
-from wfconsole.views.context_lines import diff_lines, file_lines, hunk_lines, report_lines, risk_lines, tree_lines
+from wfconsole.views.context_lines import diff_lines, file_lines, hunk_lines, report_lines, risk_lines
+from wfconsole.views.preview_lines import preview_lines
 from wfconsole.views.report import closing
 from wfconsole.views.safe_text import safe_text
 from wfconsole.views.words import duration, plural, size, value_text
@@ -24,15 +25,16 @@ _WIDE = 1000
 
 def card_lines(view: Mapping[str, Json], gate: Mapping[str, Json], now: int, *, hunks: bool = False) -> list[str]:
     """The whole card; with `hunks` also the lines of the diff that the context holds."""
-    lines = [safe_text(gate["title"], limit=_WIDE), "", *_head(view, gate, now)]
-    for title, part in _parts(view["run_id"], gate, hunks=hunks):
+    lines = [safe_text(gate["title"], limit=_WIDE), "", *head_lines(view, gate, now)]
+    for title, part in part_lines(view["run_id"], gate, hunks=hunks):
         lines += ["", title, *(f"  {line}" for line in part)]
     if gate["status"] == "open":
         lines += ["", *what_to_type(view["run_id"], gate)]
     return [safe_text(line, limit=_WIDE) for line in lines]
 
 
-def _head(view: Mapping[str, Json], gate: Mapping[str, Json], now: int) -> Iterator[str]:
+def head_lines(view: Mapping[str, Json], gate: Mapping[str, Json], now: int | None = None) -> Iterator[str]:
+    """Which gate this is and how it stands, a word of eleven characters before each; without `now` no time that is left."""
     recipe, trigger = view["recipe"], view["trigger"]
     yield f"gate       {gate['gate_id']}  ({_KINDS.get(gate['kind'], gate['kind'])})"
     yield f"run        {view['run_id']}  {recipe['name']}@{recipe['version']}  plan {recipe['digest'][:12]}"
@@ -40,7 +42,8 @@ def _head(view: Mapping[str, Json], gate: Mapping[str, Json], now: int) -> Itera
     yield f"status     {gate['status']}" if gate["status"] == "open" else f"status     {closing(gate)}"
     yield f"decides    {who_decides(gate)}"
     if gate["status"] == "open":
-        yield f"expires    {expiry(gate, now)}, at {gate['expires_at']}; then {_then(gate)}"
+        left = "" if now is None else f"{expiry(gate, now)}, "
+        yield f"expires    {left}at {gate['expires_at']}; then {_then(gate)}"
     yield f"digest     {gate['context_digest']}"
     for decision in gate["decisions"]:
         yield f"decided    {decision_text(decision)}"
@@ -94,7 +97,8 @@ def decision_text(decision: Mapping[str, Json]) -> str:
     return safe_text(f"{decision['actor']} {said} at {decision['at']}{unsigned}{reason}", limit=_WIDE)
 
 
-def _parts(run_id: str, gate: Mapping[str, Json], *, hunks: bool) -> Iterator[tuple[str, list[str]]]:
+def part_lines(run_id: str, gate: Mapping[str, Json], *, hunks: bool) -> Iterator[tuple[str, list[str]]]:
+    """The parts of the context that there are, each by its name; `hunks`: also the lines of the diff that the context holds."""
     context = gate["context"] if isinstance(gate["context"], dict) else {}
     if gate["kind"] == "blocked":
         yield "command", list(_blocked(context))
@@ -102,7 +106,7 @@ def _parts(run_id: str, gate: Mapping[str, Json], *, hunks: bool) -> Iterator[tu
     if gate["kind"] == "question":
         yield "answers", list(_answers(gate))
     for key, lines_of in (
-        ("diff", diff_lines), ("tests", report_lines), ("risk", risk_lines), ("files", file_lines), ("preview", tree_lines),
+        ("diff", diff_lines), ("tests", report_lines), ("risk", risk_lines), ("files", file_lines), ("preview", preview_lines),
     ):  # fmt: skip
         if context.get(key):
             more = _whole_diff(run_id, gate, context[key]) if key == "diff" else ()

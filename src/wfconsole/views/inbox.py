@@ -7,18 +7,20 @@ what expires next; last what cannot be decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wfconsole.domain.codec import from_iso
 from wfconsole.domain.lifecycle import RUN_TERMINAL
 from wfconsole.domain.plan import Json
 from wfconsole.views.approval_card import approvals_so_far, expiry, who_decides
+from wfconsole.views.evidence import Told
 from wfconsole.views.report import table
 from wfconsole.views.safe_text import safe_text
 from wfconsole.views.words import duration
 
 HEADER = ("RUN", "GATE", "KIND", "AGE", "EXPIRES", "RISK", "WHO", "TITLE")
 _TITLE = 60
+_WIDE = 1000
 
 
 def inbox(views: Iterable[Mapping[str, Json]]) -> list[dict[str, Json]]:
@@ -98,6 +100,22 @@ def risk_level(gate: Mapping[str, Json]) -> str | None:
     context = gate["context"] if isinstance(gate["context"], dict) else {}
     risk = context.get("risk")
     return str(risk["level"]) if isinstance(risk, dict) and "level" in risk else None
+
+
+def entry_lines(entry: Mapping[str, Json]) -> Iterator[Told]:
+    """One entry in a few lines: what the table has no room for."""
+    recipe = entry["recipe"]
+    found = [
+        Told("asks" if entry["gate_id"] else "waits", entry["title"], "note"),
+        Told("run", f"{entry['run_id']}  {recipe['name']}@{recipe['version']}  {entry['project'] or ''}".rstrip()),
+        Told("gate", entry["gate_id"] or f"{entry['step_id']} cannot open yet"),
+        Told("decides", entry["who"]),
+        Told("expires", entry["expires_at"] or ""),
+        Told("code", entry["code"] or "", "failed"),
+        Told("hint", entry["hint"] or ""),
+        Told("digest", entry["context_digest"] or "", "muted"),
+    ]
+    yield from (told._replace(text=safe_text(told.text, limit=_WIDE)) for told in found if told.text)
 
 
 def inbox_table(entries: Sequence[Mapping[str, Json]], now: int) -> list[str]:

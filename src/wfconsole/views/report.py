@@ -81,6 +81,17 @@ def output_lines(outputs: Mapping[str, Json]) -> Iterator[str]:
         yield f"{safe_text(name)} = {value_text(value, limit=_VALUE)}"
 
 
+def lineage_lines(view: Mapping[str, Json]) -> Iterator[str]:
+    """Which run this one goes on from, and which goes on from it; empty for most."""
+    lineage = view["lineage"]
+    if lineage["parent"]:
+        yield safe_text(f"retried    from run {lineage['parent']}, at {lineage['retried_from']}")
+        if lineage["reused"]:
+            yield safe_text(f"taken over {', '.join(lineage['reused'])}", limit=1000)
+    for successor in lineage["successors"]:
+        yield safe_text(f"goes on as wfconsole show {successor}")
+
+
 def log_command(view: Mapping[str, Json], step_id: str) -> str:
     """The command that shows what the step said: its stderr, when that is where it said something."""
     step = next((item for item in view["steps"] if item["step_id"] == step_id), None)

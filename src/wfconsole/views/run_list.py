@@ -7,31 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wfconsole.domain.codec import from_iso, iso
+from wfconsole.domain.moments import from_iso
 from wfconsole.domain.plan import Json
 from wfconsole.ports import RunRow
 from wfconsole.views.report import table
+from wfconsole.views.run_document import run_document as run_document  # noqa: PLC0414 - asked for here, too
 from wfconsole.views.safe_text import safe_text
-from wfconsole.views.step_part import elapsed, moment
 from wfconsole.views.words import duration, glyph, word
 
 HEADER = ("RUN", "STATUS", "RECIPE", "AGE", "TOOK", "CAUSE")
-
-
-def run_document(row: RunRow) -> dict[str, Json]:
-    """The row as JSON, in the names of a RunView."""
-    return {
-        "run_id": row.run_id,
-        "workflow_id": row.workflow_id,
-        "status": row.status,
-        "recipe": {"name": row.recipe, "version": row.version},
-        "project": row.project,
-        "created_at": iso(row.created_at),
-        "started_at": moment(row.started_at),
-        "finished_at": moment(row.finished_at),
-        "duration_ms": elapsed(row.started_at, row.finished_at),
-        **row.view,
-    }
 
 
 def run_table(rows: Sequence[RunRow], now: int, *, ascii_only: bool) -> list[str]:

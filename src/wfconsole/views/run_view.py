@@ -13,7 +13,7 @@ from wfconsole.domain import events as ev
 from wfconsole.domain.codec import iso
 from wfconsole.domain.events import Record
 from wfconsole.domain.lifecycle import RUN_TERMINAL
-from wfconsole.domain.plan import Json, Plan
+from wfconsole.domain.plan import PURE_KINDS, Json, Plan
 from wfconsole.domain.records import Actor, ArtifactRecord
 from wfconsole.views.gate_part import GateEvent, GatePart
 from wfconsole.views.step_part import Ending, StepPart, elapsed, moment
@@ -31,7 +31,7 @@ _RUN_STATUS: dict[type, str] = {
 }
 _STEP_EVENTS = (
     ev.StepStarted, ev.StepSucceeded, ev.StepFailed, ev.StepBackingOff, ev.StepCancelled, ev.StepSkipped, ev.StepBlocked,
-    ev.ApprovalRequested,
+    ev.ApprovalRequested, ev.StepReused,
 )  # fmt: skip
 
 
@@ -56,6 +56,9 @@ class RunViewBuilder:
         self._warnings: list[str] = []
         self._outputs: dict[str, Json] = {}
         self._failure: dict[str, Json] | None = None
+        self._reused: list[str] = []
+        self._pausing = False
+        self._successors: list[str] = []
         self._spent: dict[str, Json] = {
             "steps": 0,
             "running_ms": 0,
@@ -73,6 +76,11 @@ class RunViewBuilder:
     @property
     def is_over(self) -> bool:
         return self.status in RUN_TERMINAL
+
+    @property
+    def successor(self) -> str | None:
+        """The run that goes on where this one ended; the newest when there are several."""
+        return self._successors[-1] if self._successors else None
 
     @property
     def plan(self) -> Plan:
@@ -131,6 +139,7 @@ class RunViewBuilder:
 
     def _run(self, event: ev.Event, record: Record) -> None:
         status = _RUN_STATUS[type(event)]
+        self._pausing = False
         if isinstance(event, ev.RunStarted):
             self.started_at = record.at
         if isinstance(event, ev.RunSucceeded | ev.RunFailed | ev.RunCancelled):
@@ -147,7 +156,7 @@ class RunViewBuilder:
 
     def _step(
         self,
-        event: ev.StepStarted | ev.StepSkipped | ev.StepBlocked | ev.ApprovalRequested | Ending,
+        event: ev.StepStarted | ev.StepReused | ev.StepSkipped | ev.StepBlocked | ev.ApprovalRequested | Ending,
         record: Record,
     ) -> None:
         step = self._steps[event.step_id]
@@ -157,6 +166,8 @@ class RunViewBuilder:
             self._transition(before, step.status, record, event.step_id)
         if isinstance(event, ev.StepStarted):
             self._spent["steps"] += 1
+        elif isinstance(event, ev.StepReused):
+            self._reused.append(event.step_id)
         elif isinstance(event, ev.ApprovalRequested):
             self._gates[event.gate_id] = GatePart(event, record.at)
         elif not isinstance(event, ev.StepSkipped | ev.StepBlocked):
@@ -174,8 +185,17 @@ class RunViewBuilder:
             case ev.CommandWarned():
                 self._steps[event.step_id].warn(event)
                 self._warnings.append(f"{event.step_id}: {event.message}")
+            case ev.EnvDrift():
+                names = ", ".join(each.field for each in event.differences)
+                self._warnings.append(f"{event.step_id}: the sandbox of template {event.template} has drifted: {names}")
+            case ev.RunPausing():
+                self._pausing = True
+            case ev.RunCancelling():
+                self._pausing = False
             case ev.AttemptAbandoned():
                 self._steps[event.step_id].abandon(event, record.at)
+            case ev.RunRetried():
+                self._successors.append(event.successor)
             case ev.EventChannelFailed():
                 self._warnings.append(
                     f"subscriber {event.subscriber} did not take event {event.failed_seq}: {event.error}"
@@ -196,6 +216,13 @@ class RunViewBuilder:
         """The steps that wait for a person; none when the run is over."""
         return [] if self.is_over else [name for name, step in self._steps.items() if step.status == "needs_human"]
 
+    def pausing(self) -> dict[str, Json] | None:
+        """``{"draining": N}`` while N attempts have to end before the run is paused."""
+        if not self._pausing:
+            return None
+        live = [step for step in self._steps.values() if step.status == "running" and step.plan.kind not in PURE_KINDS]
+        return {"draining": len(live)}
+
     def document(self) -> dict[str, Json]:
         """The RunView so far. ValueError before the first record."""
         created = self._known()
@@ -204,6 +231,7 @@ class RunViewBuilder:
             "outputs": self._outputs,
             "status": self.status,
             "waiting_for": self.waiting_for(),
+            "pausing": self.pausing(),
             "started_at": moment(self.started_at),
             "finished_at": moment(self.finished_at),
             "duration_ms": elapsed(self.started_at, self.finished_at),
@@ -215,10 +243,21 @@ class RunViewBuilder:
             "warnings": list(self._warnings),
             "failure": self._failure,
             "rollback": {"performed": False, "steps": []},
-            "lineage": {"root": created.run_id, "parent": None, "retried_from": None, "reused": [], "successors": []},
+            "lineage": self._lineage(created),
             "interventions": [],
             "budget": {"limits": _limits(created.plan), "used": dict(self._spent)},
             "bundle": f"runs/{created.run_id}/bundle",
+        }
+
+    def _lineage(self, created: ev.RunCreated) -> dict[str, Json]:
+        """`retried_from` is the step at which this run started again, `reused` the steps it took over."""
+        known = created.lineage
+        return {
+            "root": created.run_id if known is None else known.root,
+            "parent": None if known is None else known.parent,
+            "retried_from": None if known is None else known.retried_from,
+            "reused": list(self._reused),
+            "successors": list(self._successors),
         }
 
 

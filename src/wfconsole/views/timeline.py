@@ -65,12 +65,28 @@ def event_line(record: Record, began: Mapping[str, int]) -> Line | None:
             return _step("skipped", event.step_id, f"skipped: {event.reason}")
         case ev.StepBlocked():
             return _step("needs_human", event.step_id, f"blocked: {event.cause.code}: {event.cause.message}")
-        case ev.CommandWarned():
-            return _step("needs_human", event.step_id, f"warning: {event.message}")
         case ev.AttemptAbandoned():
             return _step("backing_off", event.step_id, f"attempt {event.attempt} abandoned: {event.cause.message}")
         case _:
-            return _gate_line(event) or _run_line(event)
+            return _rare_line(event) or _gate_line(event) or _run_line(event)
+
+
+def _rare_line(event: ev.Event) -> Line | None:
+    """What happens to few steps."""
+    match event:
+        case ev.AttemptAdopted():
+            return _step("running", event.step_id, f"attempt {event.attempt} goes on under {event.owner}")
+        case ev.StepReused():
+            return _step("succeeded", event.step_id, f"taken over from run {event.reused_from}")
+        case ev.CommandWarned():
+            return _step("needs_human", event.step_id, f"warning: {event.message}")
+        case ev.EnvDrift():
+            names = ", ".join(each.field for each in event.differences)
+            return _step("failed", event.step_id, f"the sandbox of template {event.template} has drifted: {names}")
+        case ev.TemplateFallback():
+            return _step("backing_off", event.step_id, f"falls back to template {event.to_template}")
+        case _:
+            return None
 
 
 def _gate_line(event: ev.Event) -> Line | None:
@@ -114,7 +130,7 @@ def _run_line(event: ev.Event) -> Line | None:
     found: tuple[str, str] | None = None
     match event:
         case ev.RunPausing():
-            found = "paused", f"pausing; {plural(event.draining, 'step')} still running"
+            found = "paused", f"pausing: {plural(event.draining, 'step')} draining"
         case ev.RunPaused():
             found = "paused", "paused"
         case ev.RunResumed():
@@ -128,8 +144,14 @@ def _run_line(event: ev.Event) -> Line | None:
             found = "failed", f"stopping: {cause.code}: {cause.message}"
         case ev.CommandRefused():
             found = "failed", f"refused {event.command}: {event.reason}"
+        case ev.NotificationSent():
+            found = "succeeded", f"the operator was told that {event.gate_id} expired"
         case ev.EventChannelFailed():
             found = "failed", f"subscriber {event.subscriber} did not take event {event.failed_seq}: {event.error}"
+        case ev.RunDeleted():
+            found = "cancelled", f"deleted{_because(event.reason)}"
+        case ev.RunRetried():
+            found = "running", f"goes on as run {event.successor}, at {event.retried_from}{_because(event.reason)}"
         case ev.OwnerChanged():
             found = "running", f"taken over by {event.owner}"
         case _:
@@ -183,7 +205,8 @@ def _detail(step: Mapping[str, Json], needs: Sequence[str], status: Mapping[str,
             failure = step["failure"] or {}
             return f"{failure.get('code', '')}: {failure.get('message', '')}"
         case "succeeded":
-            return f"{step['retries'] + 1} attempts" if step["retries"] else ""
+            taken = f"taken over from run {step['reused_from']}" if step["reused_from"] else ""
+            return f"{step['retries'] + 1} attempts" if step["retries"] else taken
         case _:
             return step["reason"] or ""
 

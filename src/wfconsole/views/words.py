@@ -7,9 +7,12 @@ where the terminal's encoding has no others.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from wfconsole.domain.plan import Json
 from wfconsole.views.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from wfconsole.domain.plan import Json
 
 STYLES: dict[str, str] = {
     "succeeded": "green",
@@ -38,6 +41,7 @@ _ASCII = {
     "paused": "=", "cancelled": "/", "skipped": "-", "pending": ".", "open": "!", "granted": "o", "rejected": "x",
     "expired": "/", "withdrawn": "-",
 }  # fmt: skip
+_SHORT = {"awaiting_approval": "approval", "needs_human": "needs you", "backing_off": "backoff"}
 _WORDS = {"needs_human": "needs you", "awaiting_approval": "awaiting approval", "backing_off": "backing off"}
 
 
@@ -48,6 +52,11 @@ def glyph(status: str, *, ascii_only: bool = False) -> str:
 def word(status: str) -> str:
     """The status as a person reads it."""
     return _WORDS.get(status, status)
+
+
+def short_word(status: str) -> str:
+    """The status in at most nine letters, for a narrow column."""
+    return _SHORT.get(status, status)
 
 
 def duration(millis: int | None) -> str:
