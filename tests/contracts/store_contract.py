@@ -243,6 +243,31 @@ class StoreContract:
 
         self.with_store(tmp_path, work)
 
+    def test_the_version_moves_with_every_commit_and_not_without(self, tmp_path: Path) -> None:
+        async def work(store: Store) -> None:
+            run = Run("run-1")
+            before = await store.version()
+            assert await store.version() == before
+            await store.commit(run.create())
+            after = await store.version()
+            assert after != before
+            await store.post("run-1", pause("p1"))
+            assert await store.version() not in {before, after}
+
+        self.with_store(tmp_path, work)
+
+    def test_the_newest_records_come_over_all_runs(self, tmp_path: Path) -> None:
+        async def work(store: Store) -> None:
+            one, two = Run("run-1"), Run("run-2")
+            await store.commit(one.create())
+            await store.commit(two.create())
+            await store.commit(one.next(ev.RunStarted(owner="me")))
+            found = await store.newest(2)
+            assert [(run_id, record.seq) for run_id, record in found] == [("run-1", 2), ("run-2", 1)]
+            assert len(await store.newest(10)) == 3
+
+        self.with_store(tmp_path, work)
+
     def test_find_run_by_id_part_workflow_and_latest(self, tmp_path: Path) -> None:
         async def work(store: Store) -> None:
             for number, run_id in enumerate(("abc-1-xyz", "abc-2-uvw", "zzz-3-uvw")):

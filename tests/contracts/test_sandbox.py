@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.sandbox_contract import Rig, SandboxContract
-from tests.fakes.images import ensure_busybox_test
+from tests.fakes.images import ensure_busybox_test, locks
 from tests.fakes.sandbox import Container, FakeSandbox, Script
 from wfconsole.ports import Sandbox, SandboxHandle, SandboxLimits, SandboxSpec
 from wfconsole.sandbox.docker import DockerSandbox
@@ -56,7 +56,11 @@ class DockerRig(Rig):
 
     def sandbox(self) -> Sandbox:
         return DockerSandbox(
-            database_id=self.database_id, owner="contract", cache=self.top / "cache", gates=self.top / "gates"
+            database_id=self.database_id,
+            owner="contract",
+            cache=self.top / "cache",
+            gates=self.top / "gates",
+            locks=locks(),
         )
 
     def exits(self, *codes: int, stdout: tuple[bytes, ...] = ()) -> SandboxSpec:
@@ -95,9 +99,9 @@ class TestFake(SandboxContract):
 class TestDocker(SandboxContract):
     @pytest.fixture
     def rig(self, tmp_path: Path) -> Iterator[Rig]:
-        from docker import APIClient
+        from wfconsole.sandbox.client import LocalClient
 
-        client = APIClient(version="auto")
+        client = LocalClient(version="auto")
         ensure_busybox_test(client)
         rig = DockerRig(tmp_path, client, f"contract-{tmp_path.name}")
         yield rig

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.contracts.store_contract import StoreContract
+from tests.contracts.successor_contract import SuccessorContract
 from tests.fakes.store import MemoryStore
 from wfconsole.ports import Store
 from wfconsole.store.sqlite import SqliteStore
 
 
-class TestSqliteStore(StoreContract):
+class TestSqliteStore(SuccessorContract):
     def open(self, folder: Path) -> Store:
         return SqliteStore.open(folder / "state")
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(SuccessorContract):
     def open(self, folder: Path) -> Store:
         return MemoryStore()

@@ -15,8 +15,8 @@ import pytest
 from tests.fakes.door import FakeDoor
 from tests.fakes.journals import ANN, START, plan, step
 from wfconsole.cli.app import run_cli
-from wfconsole.cli.wiring import Audited, Check, RecipeInfo, SavedIntent, Wiring
 from wfconsole.control.door import Door, Problem, RunRequest
+from wfconsole.control.wiring import Audited, Check, RecipeInfo, SavedIntent, Trusted, Wiring
 from wfconsole.domain.plan import Plan
 from wfconsole.domain.records import Actor
 from wfconsole.ports import WfconsoleError
@@ -55,6 +55,7 @@ class Ran:
 @dataclass
 class FakeRecipes:
     findings: list[Problem] = field(default_factory=list)
+    trusts: list[Trusted] = field(default_factory=list)
 
     def list(self) -> Sequence[RecipeInfo]:
         return [
@@ -77,6 +78,17 @@ class FakeRecipes:
     def validate(self, ref: str) -> Sequence[Problem]:
         return self.findings
 
+    def trust(self, ref: str, actor: Actor, at: int) -> Trusted:
+        self.trusts.append(Trusted(name=ref, digest="ab" * 32, path=f"/r/{ref}.yaml", by=actor.name, at=at))
+        return self.trusts[-1]
+
+    def trusted(self) -> Sequence[Trusted]:
+        return self.trusts
+
+    def revoke(self, name: str) -> int:
+        before, self.trusts = self.trusts, [item for item in self.trusts if item.name != name]
+        return len(before) - len(self.trusts)
+
     def schema(self) -> Mapping[str, Any]:
         return {"type": "object"}
 
@@ -89,9 +101,18 @@ class FakeTemplates:
         return [{"name": "python", "state": self.state, "image_id": "sha256:00"}]
 
     async def show(self, name: str) -> Mapping[str, Any]:
-        return {"name": name, "state": self.state, "image_id": None}
+        return {
+            "name": name, "state": self.state, "image_id": None, "env": {"PATH": "/bin"}, "differences": ["one", "\x1b[2Jtwo"],
+            "tools": {"git": {"version": "2.39.5", "path": "/usr/bin/git", "sha256": "0123456789abcdef"}, "ruff": ">=0.6"},
+        }  # fmt: skip
 
-    async def build(self, name: str, progress: Any) -> Mapping[str, Any]:
+    async def lock(self, name: str, progress: Any) -> Mapping[str, Any]:
+        progress("looking")
+        return {"name": name, "state": "ok", "image_id": "sha256:00"}
+
+    async def build(self, name: str, progress: Any, *, frozen: bool = False, update: bool = False) -> Mapping[str, Any]:
+        if frozen:
+            raise WfconsoleError("TEMPLATE_MISSING", "the image is not the committed one", "build without --frozen")
         progress("unpacking")
         return {"name": name, "state": "ok", "image_id": "sha256:00"}
 
@@ -121,10 +142,13 @@ class Desk:
         self.recipes = FakeRecipes()
         self.templates = FakeTemplates()
         self.checks = [Check(name="engine", status="ok", message="Docker 20.10")]
+        self.conformity = [Check(name="io-uring", status="ok", message="io_uring is denied", area="walls", ms=1234)]
         self.now = START + 60_000
         self.opened = 0
         self.signed: list[tuple[bytes, str]] = []
         self.audited: list[Audited] = []
+        self.consoles: list[tuple[str | None, bool]] = []
+        self.detached = 0
 
     @property
     def plan(self) -> Plan:
@@ -141,6 +165,10 @@ class Desk:
     async def _doctor(self) -> Sequence[Check]:
         return self.checks
 
+    async def _doctor_sandbox(self, tell: Callable[[int, int], None]) -> Sequence[Check]:
+        tell(len(self.conformity), len(self.conformity))
+        return self.conformity
+
     async def _identity(self) -> str:
         return ANN.name
 
@@ -150,6 +178,14 @@ class Desk:
 
     async def _worker(self, until_idle: bool, say: Callable[[str], None]) -> None:
         say(f"until idle: {until_idle}")
+
+    def _detach(self) -> int:
+        self.detached += 1
+        return 4711
+
+    def _console(self, target: str | None, read_only: bool) -> int:
+        self.consoles.append((target, read_only))
+        return 0
 
     async def _audit(self, run: str | None) -> Sequence[Audited]:
         return [item for item in self.audited if run in {None, item.run_id}]
@@ -164,10 +200,13 @@ class Desk:
             templates=lambda: self.templates,
             intents=FakeIntents,
             doctor=self._doctor,
+            doctor_sandbox=self._doctor_sandbox,
             identity=self._identity,
             sign=self._sign,
             worker=self._worker,
             audit=self._audit,
+            console=self._console,
+            detach=self._detach,
             config=lambda: {"settings": {"keep": {"value": "30d", "source": "default"}}, "folders": {"state": "/s"}},
         )
 
@@ -178,7 +217,7 @@ class Desk:
         with self._patch.context() as patch:
             patch.setattr(sys, "stdout", stdout)
             patch.setattr(sys, "stderr", stderr)
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            patch.setattr(sys, "stdin", (Terminal if terminal else io.TextIOWrapper)(io.BytesIO(stdin)))
             code = run_cli(list(argv), self.wiring())
             stdout.flush()
             stderr.flush()

@@ -13,9 +13,10 @@ from tests.fakes.store import MemoryArtifacts, MemoryStore
 from wfconsole.control.door import Answer, Created, InvalidRequestError, Prepared, Problem, RunRequest
 from wfconsole.domain.draft import Refusal
 from wfconsole.domain.effects import StartAttempt
-from wfconsole.domain.events import CommandRefused, Record, RunCancelled, RunFailed, RunSucceeded
+from wfconsole.domain.events import CommandRefused, Record, RunCancelled, RunFailed, RunRetried, RunSucceeded
 from wfconsole.domain.facts import AnyFact, DecideGate, SignatureCheck, Wakeup
 from wfconsole.domain.plan import Json, Plan
+from wfconsole.domain.succession import succession
 from wfconsole.ports import Commit, RunFilter, RunFolder, RunRow, WfconsoleError
 
 _TERMINAL = RunSucceeded | RunFailed | RunCancelled
@@ -77,6 +78,23 @@ class FakeDoor:
         if records:
             fact = Wakeup(fact_id=f"sync:{known}", at=START)
             await self.store.commit(Commit(run_id=run_id, expected_seq=known, records=records, fact=fact))
+            if isinstance(records[-1].event, RunRetried):
+                await self._succeed(run_id)
+
+    async def _succeed(self, run_id: str) -> None:
+        """Create the run that goes on."""
+        start = succession(self.journals[run_id].records)
+        journal = Journal(
+            start.plan,
+            run_id=start.run_id,
+            workflow_id=start.workflow_id,
+            inputs=start.inputs,
+            actor=start.actor,
+            lineage=start.lineage,
+            taken=start.taken,
+        )
+        self.journals[start.run_id] = journal
+        await self._sync(start.run_id)
 
     async def prepare(self, request: RunRequest) -> Prepared:
         self.requests.append(request)

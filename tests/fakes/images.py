@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import io
+import shutil
 import tarfile
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from wfconsole.sandbox.engine import Engine
+from wfconsole.sandbox.gate import Gate
+from wfconsole.sandbox.locks import HostLock, HostLocks
+from wfconsole.sandbox.templates.lock import Workshop
+from wfconsole.sandbox.templates.shape import Template
 
 BUSYBOX_TEST = "busybox-test"
 """Template name of an image that has a busybox with links for its applets, /etc, /usr/bin, and nothing else."""
@@ -41,6 +53,31 @@ def rootfs(busybox: Path = Path("/bin/busybox")) -> bytes:
             script.size, script.mode = len(text), 0o755
             tar.addfile(script, io.BytesIO(text))
     return buffer.getvalue()
+
+
+@cache
+def locks() -> HostLocks:
+    """The locks of the tests' process, with that of ``busybox-test`` on the default engine, which has the image already."""
+    folder = Path(tempfile.mkdtemp(prefix="wfconsole-locks-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    kept = HostLocks(folder)
+    lock(kept)
+    return kept
+
+
+def lock(kept: HostLocks, template: Template | None = None, *, host: str | None = None) -> HostLock:
+    """Make the lock of an image that is there, as `templates lock` does; also from within an event loop."""
+    made = template or Template(name=BUSYBOX_TEST, description="", digest="")
+
+    async def make() -> HostLock:
+        engine, cache = Engine(host), kept.folder / "cache"
+        try:
+            return await Workshop(engine, Gate(cache / "gates"), cache / "sandbox", kept).lock(made, made.tag, {})
+        finally:
+            await engine.close()
+
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(lambda: asyncio.run(make())).result()
 
 
 def ensure_busybox_test(client: Any) -> str:

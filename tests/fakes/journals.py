@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from wfconsole.domain.decide import decide, next_wakeup
-from wfconsole.domain.effects import CloseRun, StartAttempt, StopAttempt, effects
+from wfconsole.domain.effects import CloseRun, KeepWorkspace, StartAttempt, StopAttempt, effects
 from wfconsole.domain.events import Record
 from wfconsole.domain.evolve import evolve
-from wfconsole.domain.facts import AnyFact, AttemptEnded, GateReady, RunClosed, StartRun, TakeRun, Wakeup
+from wfconsole.domain.facts import AnyFact, AttemptEnded, GateReady, RunClosed, SnapshotTaken, StartRun, TakeRun, Wakeup
 from wfconsole.domain.plan import GATE_KINDS, Json, Need, Plan, RecipeRef, RunBody, StepPlan
 from wfconsole.domain.records import Actor, CommandRecord, FailureCause, StreamRef
 from wfconsole.domain.run import RunState
@@ -102,6 +102,9 @@ class Journal:
         for effect in effects(ruling.records):
             if isinstance(effect, StartAttempt):
                 self.open.append(effect)
+            elif isinstance(effect, KeepWorkspace):
+                name = effect.step_id
+                self.give(SnapshotTaken(fact_id=f"kept:{name}", at=self.now, step_id=name, tree=f"before {name}"))
             elif isinstance(effect, StopAttempt):
                 self._stop(effect)
             elif isinstance(effect, CloseRun):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from wfconsole.ports import CommandEnd, SandboxEnd, SandboxHandle, SandboxSpec, WfconsoleError
@@ -91,7 +91,7 @@ class FakeSandbox:
         if go is not None:
             if existing is None or go.word == marks.VOID:
                 raise WfconsoleError("SANDBOX_LOST", f"{name} began and is gone")
-            return existing.handle
+            return replace(existing.handle, adopted=True)
         for folder in (spec.in_dir, spec.out_dir, spec.scratch):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from wfconsole.domain import events as ev
-from wfconsole.domain.codec import iso
 from wfconsole.domain.events import Record
 from wfconsole.domain.facts import AnyFact, Command
+from wfconsole.domain.lifecycle import STEP_TERMINAL
 from wfconsole.ports import Commit, RunFilter, RunRow, StoreConflictError, WfconsoleError
+from wfconsole.views.run_view import run_view
 
 _STATUS: dict[type, str] = {
     ev.RunCreated: "pending",
@@ -44,6 +46,7 @@ class MemoryStore:
         self.commits: list[Commit] = []
         self._runs: dict[str, _Run] = {}
         self._intents: dict[str, bytes] = {}
+        self._told: list[tuple[str, Record]] = []
         self._moved: asyncio.Event | None = None
         self._closed = False
 
@@ -54,6 +57,19 @@ class MemoryStore:
         await asyncio.sleep(0)
         if self.fail_commits:
             raise self.fail_commits.pop(0)
+        both = [commit] if commit.successor is None else [commit, commit.successor]
+        kept = {one.run_id: copy.deepcopy(self._runs.get(one.run_id)) for one in both if len(both) > 1}
+        try:
+            for one in both:
+                self._commit(one)
+        except WfconsoleError:
+            for run_id, before in kept.items():
+                self._runs.pop(run_id, None)
+                self._runs.update({} if before is None else {run_id: before})
+            raise
+        self._ring()
+
+    def _commit(self, commit: Commit) -> None:
         run = self._run(commit.run_id)
         here = commit.expected_seq
         if len(run.records) != here:
@@ -64,6 +80,7 @@ class MemoryStore:
             raise _conflict(f"run {commit.run_id} has moved")
         self._check(run, commit)
         run.records.extend(commit.records)
+        self._told += [(commit.run_id, record) for record in commit.records]
         fact = commit.fact
         if isinstance(fact, get_args(Command)) or fact.fact_id in run.posted or not commit.records:
             run.decided.setdefault(fact.fact_id, len(run.records))
@@ -115,6 +132,9 @@ class MemoryStore:
                 self._moved = self._moved or asyncio.Event()
                 await self._moved.wait()
 
+    async def version(self) -> int:
+        return sum(len(run.records) + len(run.posted) for run in self._runs.values())
+
     async def find_run(self, ref: str) -> str:
         known = self._newest_first()
         if ref == "@latest":
@@ -143,6 +163,9 @@ class MemoryStore:
             and (where.since_ms is None or row.created_at >= where.since_ms)
         ]
         return found[: where.limit]
+
+    async def newest(self, limit: int) -> Sequence[tuple[str, Record]]:
+        return list(reversed(self._told))[:limit]
 
     async def save_intent(self, intent_id: str, canonical: bytes, at: int) -> None:
         self._intents.setdefault(intent_id, canonical)
@@ -208,10 +231,8 @@ def _row(run_id: str, records: Sequence[Record]) -> RunRow:
     created = records[0].event
     assert isinstance(created, ev.RunCreated)
     status = next(_STATUS[type(r.event)] for r in reversed(records) if type(r.event) in _STATUS)
-    last = records[-1].event
     started = _at(records, (ev.RunStarted,))
-    failure = next((r.event.failure for r in records if isinstance(r.event, ev.RunFailed)), None)
-    waiting = last.waiting_for if isinstance(last, ev.RunAwaitingApproval) else ()
+    view = run_view(records)
     return RunRow(
         run_id=run_id,
         workflow_id=created.workflow_id,
@@ -223,15 +244,17 @@ def _row(run_id: str, records: Sequence[Record]) -> RunRow:
         started_at=started,
         finished_at=_at(records, (ev.RunSucceeded, ev.RunFailed, ev.RunCancelled)),
         seq=len(records),
-        view={
-            "run_id": run_id,
-            "status": status,
-            "inputs": created.inputs,
-            "created_at": iso(records[0].at),
-            "waiting_for": list(waiting),
-            "failure": {"code": failure.code, "step_id": failure.step_id} if failure else None,
-        },
+        view={name: view[name] for name in _IN_VIEW},
+        steps_total=len(view["steps"]),
+        steps_over=sum(step["status"] in STEP_TERMINAL for step in view["steps"]),
     )
+
+
+_IN_VIEW = (
+    "created_at", "duration_ms", "failure", "finished_at", "inputs", "intent_hash", "outputs", "project", "recipe", "run_id",
+    "started_at", "status", "trace_id", "trigger", "waiting_for", "workflow_id",
+)  # fmt: skip
+"""What the real store keeps of a run's view in its row."""
 
 
 def _at(records: Iterable[Record], kinds: tuple[type, ...]) -> int | None:

@@ -38,7 +38,7 @@ def test_a_new_store_is_private_and_keeps_its_identity(tmp_path: Path) -> None:
     assert open_and_close(folder) == first
     assert open_and_close(tmp_path / "other") != first
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert {path.name for path in folder.iterdir()} == {"wfconsole.db"}
+    assert {path.name for path in folder.iterdir()} == {"wfconsole.db", "wfconsole.reserve"}
     with closing(sqlite3.connect(folder / database.NAME)) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -104,6 +104,7 @@ def test_many_openers_of_a_new_folder_make_one_store(tmp_path: Path) -> None:
         "wfconsole.db",
         "wfconsole.db-wal",
         "wfconsole.db-shm",
+        "wfconsole.reserve",
     }
 
 

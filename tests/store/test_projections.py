@@ -6,16 +6,37 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.store.samples import T0, Run, gates_told, plan, step, whole_story
+from tests.store.samples import T0, Run, created, gates_told, plan, step, whole_story
 from wfconsole.domain import events as ev
 from wfconsole.domain.events import EVENT_TYPES
 from wfconsole.domain.records import FailureCause
 from wfconsole.ports import RunFilter
 from wfconsole.store import statements
 from wfconsole.store.sqlite import SqliteStore
+
+
+def test_a_step_that_was_taken_over_counts_as_succeeded_and_left_its_mark_in_the_run_before(tmp_path: Path) -> None:
+    async def work(store: SqliteStore) -> None:
+        run, after = Run("run-1"), Run("run-2")
+        await store.commit(run.next(created("run-1"), ev.RunStarted(owner="me"), *step("a")))
+        kept = ev.WorkspaceKept(step_id="b", tree="7" * 40)
+        await store.commit(run.next(ev.WorkspaceKeeping(step_id="b"), kept))
+        reused = ev.StepReused(step_id="a", reused_from="run-1")
+        retried = ev.RunRetried(successor="run-2", workflow_id="wf-run-2", retried_from="b")
+        end = run.next(ev.RunCancelled(), retried)
+        await store.commit(replace(end, successor=after.next(created("run-2"), reused)))
+        assert (await store.query("SELECT run_id, step FROM marks"))[1] == [("run-1", "a")]
+        counts = "SELECT steps_succeeded, status FROM runs ORDER BY run_id"
+        assert (await store.query(counts))[1] == [(1, "cancelled"), (1, "pending")]
+        assert list(await store.verify()) == []
+        await store.rebuild("run-2")
+        assert list(await store.verify_run("run-2")) == []
+
+    with_store(tmp_path, work)
 
 
 def with_store(folder: Path, work: Callable[[SqliteStore], Awaitable[None]]) -> None:
@@ -40,7 +61,8 @@ def projected(path: Path, run_id: str) -> dict[str, list[tuple[Any, ...]]]:
 
 def test_the_story_tells_every_event_that_there_is() -> None:
     told = {type(event) for event in (*whole_story("run-1"), *gates_told("f", "g"))}
-    assert set(EVENT_TYPES.values()) - told == {ev.RunSucceeded, ev.RunCancelled}
+    told |= {ev.WorkspaceKeeping, ev.WorkspaceKept, ev.StepReused, ev.RunRetried}  # in the test of a step taken over
+    assert set(EVENT_TYPES.values()) - told == {ev.RunSucceeded, ev.RunCancelled, ev.RunDeleted}
 
 
 def test_gates_wait_for_a_person_and_keep_their_claims(tmp_path: Path) -> None:
@@ -127,8 +149,8 @@ def test_st_wf_010_the_view_has_the_failure_nested_for_queries(tmp_path: Path) -
         assert view["trigger"] == {"kind": "manual", "surface": "cli", "actor": "anne", "host": "desk"}
         assert (view["inputs"], view["outputs"]) == ({"floor": 80.5, "name": "Ä"}, {"score": 1.5})
         assert (view["status"], view["waiting_for"], view["project"]) == ("failed", [], "shop")
-        assert (row.started_at, row.finished_at) == (T0 + 20, T0 + 280)
-        assert view["duration_ms"] == 260
+        assert (row.started_at, row.finished_at) == (T0 + 20, T0 + 310)
+        assert view["duration_ms"] == 290
         assert str(view["created_at"]).endswith("Z")
         found = "SELECT run_id FROM runs WHERE json_extract(view, '$.failure.code') = 'STEP_FAILED'"
         assert await rows(store, found) == [("run-1",)]

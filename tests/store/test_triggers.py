@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.samples import T0, Run, pause, whole_story
+from tests.store.samples import T0, Run, pause, step, whole_story
+from wfconsole.domain import events as ev
+from wfconsole.ports import Lease
 from wfconsole.store import database
 from wfconsole.store.sqlite import SqliteStore
 from wfconsole.store.triggers import TRIGGERS
@@ -24,8 +26,15 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         run = Run("run-1")
         await store.commit(run.next(*whole_story("run-1")))
         await store.commit(replace(run.next(), fact=pause("decided")))
+        leased = Run("leased")
+        await store.commit(leased.create())
+        await store.write(lambda db: db.execute(LEASED))
+        await store.commit(replace(leased.next(*step("a")), lease=Lease(owner="me", fence=3)))
         await store.post("run-1", pause("waits"))
         await store.save_intent("i" * 64, b"{}", T0)
+        gone = Run("gone")
+        await store.commit(gone.create())
+        await store.commit(gone.next(ev.RunDeleted(workflow_id="wf-gone")))
         await store.close()
 
     asyncio.run(fill())
@@ -33,6 +42,10 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+LEASED = (
+    "INSERT INTO leases (run_id, owner, fence, locked, setbacks, seq) SELECT run_id, 'me', 3, 1, 0, seq FROM runs "
+    "WHERE run_id = 'leased'"
+)
 COPY = "INSERT OR REPLACE INTO {0} SELECT * FROM {0} LIMIT 1"
 FORBIDDEN = {
     "meta_once": COPY.format("meta"),
@@ -42,6 +55,9 @@ FORBIDDEN = {
     "journal_next gap": "INSERT INTO journal SELECT run_id, 1000, at, type, body, prev, hash FROM journal LIMIT 1",
     "journal_chain": "INSERT INTO journal SELECT run_id, (SELECT max(seq) + 1 FROM journal), at, type, body, prev, hash "
     "FROM journal LIMIT 1",
+    "journal_one_fallback": "INSERT INTO journal SELECT run_id, seq + n, at, 'template_fallback', "
+    'CAST(\'{"step_id":"a"}\' AS BLOB), hash, hash FROM journal, (SELECT 1 AS n UNION ALL SELECT 2) '
+    "WHERE seq = (SELECT max(seq) FROM journal) ORDER BY n",
     "journal_no_update": "UPDATE journal SET body = x'00' WHERE seq = 2",
     "journal_no_delete": "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)",
     "inbox_once": COPY.format("inbox"),
@@ -64,6 +80,24 @@ FORBIDDEN = {
     "attempts_no_update": "UPDATE attempts SET outcome = 'failed' WHERE step_id = 'a'",
     "artifacts_once": COPY.format("artifacts"),
     "artifacts_no_update": "UPDATE artifacts SET sha256 = NULL",
+    "journal_of_the_living": "INSERT INTO journal SELECT run_id, 3, at, type, body, hash, hash FROM journal "
+    "WHERE run_id = 'gone' AND seq = 2",
+    "inbox_of_the_living": "INSERT INTO inbox (run_id, fact_id, type, body, posted_at) "
+    "VALUES ('gone', 'late', 'pause_run', x'00', 0)",
+    "tombstones_once": COPY.format("tombstones"),
+    "tombstones_no_update": "UPDATE tombstones SET body = x'00'",
+    "tombstones_no_update hash": "UPDATE tombstones SET hash = x'00'",
+    "tombstones_no_delete": "DELETE FROM tombstones",
+    "journal_leased": "INSERT INTO journal SELECT run_id, seq + 1, at, type, body, hash, hash FROM journal "
+    "WHERE run_id = 'leased' ORDER BY seq DESC LIMIT 1",
+    "leases_once": COPY.format("leases"),
+    "leases_writer another owner": "UPDATE leases SET writer = 'you', writer_fence = 3, seq = seq + 1",
+    "leases_writer an older fence": "UPDATE leases SET writer = 'me', writer_fence = 2, seq = seq + 1",
+    "leases_writer back": "UPDATE leases SET writer = 'me', writer_fence = 3, seq = seq - 1",
+    "leases_fence": "UPDATE leases SET fence = 2",
+    "leases_fence the same for another": "UPDATE leases SET owner = 'you'",
+    "leases_no_delete": "DELETE FROM leases",
+    "doomed until finished": "UPDATE tombstones SET finished_at = 1",
     "content or none": "INSERT INTO artifacts (run_id, artifact_id, name, kind) VALUES ('run-1', 'x', 'x', 'file')",
     "run exists": "INSERT INTO artifacts (run_id, artifact_id, name, kind) VALUES ('run-9', 'x', 'x', 'none')",
     "step exists": "INSERT INTO attempts (run_id, step_id, n, claimed_at) VALUES ('run-1', 'zz', 1, 0)",

@@ -2,17 +2,22 @@
 
 Refuses to know runs and names. The decision that would surprise: a file is written under a temporary name in its final
 folder and then renamed, so that two processes that store the same content at once both succeed and none is ever half there.
+A content that is there already is marked as stored anew, under a lock shared with `blobs`: a removal spares what somebody is
+about to refer to.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import io
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,11 +63,14 @@ class DiskArtifacts:
             with os.fdopen(descriptor, "wb") as target:
                 digest, size = _copy(source, target)
                 place = self._place(digest)
-                if not place.exists():
-                    target.flush()
-                    os.fchmod(target.fileno(), 0o444)
-                    os.fsync(target.fileno())
-                    self._publish(draft, place)
+                with held(self._folder, fcntl.LOCK_SH):
+                    if place.exists():
+                        os.utime(place)
+                    else:
+                        target.flush()
+                        os.fchmod(target.fileno(), 0o444)
+                        os.fsync(target.fileno())
+                        self._publish(draft, place)
         except OSError as error:
             raise _shown(error) from error
         finally:
@@ -75,6 +83,17 @@ class DiskArtifacts:
             _sync(self._folder)
         draft.rename(place)
         _sync(place.parent)
+
+
+@contextmanager
+def held(folder: Path, kind: int) -> Iterator[None]:
+    """The lock between storing (`LOCK_SH`) and removing (`LOCK_EX`) contents."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:

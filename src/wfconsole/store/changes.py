@@ -76,5 +76,6 @@ async def _something_new(reader: Reader, woken: asyncio.Event, version: int) -> 
             async with asyncio.timeout(POLL_SECONDS):
                 await woken.wait()
             return
+        reader.check_file()
         if await reader.value(sql.DATA_VERSION) != version:
             return

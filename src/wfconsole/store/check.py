@@ -43,14 +43,68 @@ def verify(path: Path) -> list[Finding]:
         with closing(database.connect(path)) as db:
             damage = [str(row[0]) for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
             dangling = db.execute("PRAGMA foreign_key_check").fetchall()
+            stones = _tombstones(db)
             run_ids = [str(row[0]) for row in db.execute(sql.JOURNAL_RUNS)]
     except sqlite3.Error as error:
         if not faults.is_broken(error):
-            raise faults.translate(error) from error
+            raise faults.translate(error, path.parent) from error
         return [Finding(run_id=None, code="file_damaged", message=str(error))]
     findings = [Finding(run_id=None, code="file_damaged", message=text) for text in damage]
     findings += [Finding(run_id=None, code="reference_broken", message=f"{row[0]} -> {row[2]}") for row in dangling]
-    return findings + [finding for run_id in run_ids for finding in verify_run(path, run_id)]
+    return [*findings, *stones, *(finding for run_id in run_ids for finding in verify_run(path, run_id))]
+
+
+def verify_files(path: Path, runs: Path, artifacts: Path) -> list[Finding]:
+    """What the rows promise and the disk does not have, and what the disk has that no row knows."""
+    try:
+        with closing(database.connect(path)) as db:
+            known = {str(run_id) for (run_id,) in db.execute(sql.JOURNAL_RUNS)}
+            contents = db.execute(sql.CONTENTS).fetchall()
+    except sqlite3.Error as error:
+        raise faults.translate(error, path.parent) from error
+    findings = []
+    for run_id, artifact_id, sha256, size in contents:
+        place = artifacts / sha256[:2] / sha256[2:]
+        if not place.is_file() or (size is not None and place.stat().st_size != size):
+            why = "is not what was stored" if place.is_file() else "is gone"
+            findings.append(Finding(run_id=run_id, code="content_missing", message=f"{artifact_id}: {sha256} {why}"))
+    folders = sorted(one.name for one in runs.iterdir() if (one / "bundle").is_dir()) if runs.is_dir() else []
+    return findings + [
+        Finding(run_id=name, code="run_unknown", message=f"{runs / name} has a bundle, but no row knows the run")
+        for name in folders
+        if name not in known
+    ]
+
+
+def verify_tombstones(path: Path) -> list[Finding]:
+    """What is wrong with what deleted runs left."""
+    try:
+        with closing(database.connect(path)) as db:
+            db.execute("BEGIN")
+            return _tombstones(db)
+    except sqlite3.Error as error:
+        raise faults.translate(error, path.parent) from error
+
+
+def _tombstones(db: sqlite3.Connection) -> list[Finding]:
+    """Each holds, and nothing in the database belongs to a run whose removal is finished."""
+    from wfconsole.store.stone import read
+
+    tables_of_runs = [str(table) for (table,) in db.execute(sql.TABLES_OF_RUNS)]
+    stones = [read(row) for row in db.execute(sql.TOMBSTONES)]
+    findings = [
+        Finding(run_id=stone.run_id, code="tombstone_broken", message=problem, seq=stone.seq)
+        for stone in stones
+        for problem in stone.problems
+    ]
+    for stone in stones:
+        tables = list(sql.PROJECTIONS) if stone.finished_at is None else tables_of_runs
+        findings += [
+            Finding(run_id=stone.run_id, code="deleted_run_left", message=f"{table}: rows of a deleted run")
+            for table in tables
+            if db.execute(f"SELECT 1 FROM {table} WHERE run_id = ?", (stone.run_id,)).fetchone()  # noqa: S608  ours
+        ]
+    return findings
 
 
 def verify_run(path: Path, run_id: str) -> list[Finding]:
@@ -62,7 +116,7 @@ def verify_run(path: Path, run_id: str) -> list[Finding]:
             actual = _projections(db, run_id)
             unaccounted = db.execute(sql.UNACCOUNTED, (run_id,)).fetchall()
     except sqlite3.Error as error:
-        raise faults.translate(error) from error
+        raise faults.translate(error, path.parent) from error
     findings = list(_chain(run_id, rows))
     findings += [
         Finding(

@@ -28,7 +28,7 @@ def backup(path: Path, target: Path) -> None:
         os.link(draft, target)
         sync_folder(target.parent)
     except sqlite3.Error as error:
-        raise faults.translate(error) from error
+        raise faults.translate(error, target.parent) from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -52,6 +52,25 @@ def connect(path: Path, *, mode: str = "rw", busy_seconds: float = READ_BUSY_SEC
         db.close()
         raise
     return db
+
+
+def inode(path: Path) -> int | None:
+    """Which file lies there; None when none does."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def check_same(path: Path, known: int | None) -> None:
+    """Raise STORE_CORRUPT when the file was removed or replaced: SQLite goes on with one that nobody else ever reads."""
+    found = inode(path)
+    if found != known:
+        raise faults.corrupt(
+            f"{path} was removed or replaced while wfconsole was using it",
+            folder=path.parent,
+            fault="removed" if found is None else "replaced",
+        )
 
 
 def sync_folder(folder: Path) -> None:

@@ -15,8 +15,8 @@ from typing import get_args
 
 from wfconsole.domain.codec import canonical, fact_to_json, wire
 from wfconsole.domain.events import Record, RunCreated, wire_name
-from wfconsole.domain.facts import AnyFact, Command
-from wfconsole.ports import Commit, StoreConflictError
+from wfconsole.domain.facts import AnyFact, Command, TakeRun
+from wfconsole.ports import Commit, Lease, StoreConflictError
 from wfconsole.store import faults, statements as sql
 from wfconsole.store.projections import Change, advance, project
 
@@ -38,6 +38,9 @@ class Prepared:
     fact_type: str
     fact_at: int
     remembered: bool
+    successor: Prepared | None = None
+    lease: Lease | None = None
+    progress: bool = True
 
 
 def genesis(run_id: str, digest: str) -> bytes:
@@ -99,6 +102,9 @@ def prepare(db: sqlite3.Connection, names: Names, commit: Commit) -> Prepared:
         fact_type=wire_name(type(commit.fact)),
         fact_at=commit.fact.at,
         remembered=isinstance(commit.fact, _COMMANDS) or not commit.records,
+        successor=None if commit.successor is None else prepare(db, names, commit.successor),
+        lease=commit.lease,
+        progress=not isinstance(commit.fact, TakeRun),
     )
 
 
@@ -124,6 +130,17 @@ def encode(record: Record, *, run_id: str, name: str, version: str) -> bytes:
 
 def write(db: sqlite3.Connection, commit: Prepared) -> None:
     """Append and project inside the caller's savepoint. Raises StoreConflictError, or sqlite3.IntegrityError."""
+    _write_own(db, commit)
+    if commit.successor is not None:
+        write(db, commit.successor)
+
+
+def _write_own(db: sqlite3.Connection, commit: Prepared) -> None:
+    if commit.lease is not None:
+        end = commit.expected_seq + len(commit.rows)
+        names = (commit.run_id, commit.lease.owner, commit.lease.fence, end, commit.progress)
+        if not db.execute(sql.SIGN_IN, names).rowcount:
+            raise faults.owner_lost(commit.run_id)
     head = db.execute(sql.HEAD, (commit.run_id,)).fetchone()
     seq, prev = head or (0, commit.genesis or b"")
     if seq != commit.expected_seq:

@@ -19,6 +19,8 @@ class FileLock:
     def release(self) -> None:
         """Idempotent."""
         if self._descriptor is not None:
+            # A child that is being forked holds the descriptor, too, until its exec: closing ours alone would not free the lock.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,11 +17,11 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
-from wfconsole.store import database, faults, statements
+from wfconsole.store import backup, database, faults, schema, statements
 from wfconsole.store.triggers import TRIGGERS, VIEWS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BACKUPS = "backups"
+BACKUPS = backup.FOLDER
 
 
 def config() -> Config:
@@ -40,10 +39,10 @@ def upgrade(path: Path, found: str | None) -> None:
             row = raw.execute(statements.REVISION).fetchone()
             if (str(row[0]) if row else None) != found:
                 return
-            _back_up(path, found)
+            backup.make(path, label=f"-before-{schema.HEAD}")
             _migrate(raw)
         except sqlite3.Error as error:
-            raise faults.translate(error) from error
+            raise faults.translate(error, path.parent) from error
 
 
 def _migrate(raw: sqlite3.Connection) -> None:
@@ -74,12 +73,6 @@ def _drop(connection: Connection) -> None:
     ).fetchall()
     for kind, name in found:
         connection.exec_driver_sql(f'DROP {kind} IF EXISTS "{name}"')
-
-
-def _back_up(path: Path, found: str | None) -> None:
-    folder = path.parent / BACKUPS
-    folder.mkdir(mode=0o700, exist_ok=True)
-    database.backup(path, folder / f"{path.stem}-{found or 'base'}-{time.time_ns()}.db")
 
 
 @contextmanager

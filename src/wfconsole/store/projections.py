@@ -29,7 +29,8 @@ _COUNTED: tuple[type, ...] = (ev.StepSucceeded, ev.StepFailed, ev.StepSkipped, e
 
 def advance(run_id: str, seq: int, records: Iterable[Record]) -> Change:
     """The statement that brings the run's row to `seq`, `records` having been projected; one a commit."""
-    types = [type(record.event) for record in records]
+    found = [type(record.event) for record in records]
+    types = [ev.StepSucceeded if each is ev.StepReused else each for each in found]
     return sql.RUN_ADVANCED, (seq, *(types.count(counted) for counted in _COUNTED), run_id)
 
 
@@ -41,9 +42,9 @@ def project(run_id: str, record: Record) -> Iterator[Change]:
             yield from _created(run_id, record, event)
         case (
             ev.RunStarted() | ev.RunPaused() | ev.RunResumed() | ev.RunAwaitingApproval() | ev.RunSucceeded()
-            | ev.RunFailed() | ev.RunCancelled()
+            | ev.RunFailed() | ev.RunCancelled() | ev.RunDeleted()
         ):  # fmt: skip
-            yield from _run(run_id, record.at, event)
+            yield from _run(run_id, record, event)
         case ev.StepStarted():
             yield sql.STEP_STARTED, (event.attempt, record.at, run_id, event.step_id)
             yield sql.CLAIM, (run_id, event.step_id, event.attempt, record.at)
@@ -58,6 +59,8 @@ def project(run_id: str, record: Record) -> Iterator[Change]:
                 yield sql.STEP_WAITS, ("needs_human", None, event.title, run_id, event.step_id)
         case ev.StepSucceeded() | ev.StepFailed() | ev.StepCancelled():
             yield from _ended(run_id, record.at, event)
+        case ev.StepReused():
+            yield sql.STEP_ENDED, ("succeeded", record.at, None, None, run_id, event.step_id)
         case ev.StepSkipped():
             yield sql.STEP_ENDED, ("skipped", record.at, event.cause, event.reason, run_id, event.step_id)
         case ev.AttemptAbandoned():
@@ -73,9 +76,10 @@ def project(run_id: str, record: Record) -> Iterator[Change]:
             )  # fmt: skip
         case (
             ev.RunPausing() | ev.RunCancelling() | ev.RunClosing() | ev.CommandWarned() | ev.CommandRefused()
-            | ev.OwnerChanged() | ev.EventChannelFailed() | ev.DecisionRecorded() | ev.ApprovalGranted()
+            | ev.OwnerChanged() | ev.AttemptAdopted() | ev.EventChannelFailed() | ev.DecisionRecorded() | ev.ApprovalGranted()
             | ev.ApprovalRejected() | ev.ApprovalExpired() | ev.ApprovalWithdrawn() | ev.InputRequested()
-            | ev.InputReceived()
+            | ev.RunRetried() | ev.WorkspaceKeeping() | ev.WorkspaceKept()
+            | ev.InputReceived() | ev.NotificationSent() | ev.EnvDrift() | ev.TemplateFallback()
         ):  # fmt: skip
             return
         case _:
@@ -130,11 +134,17 @@ _RunEvent: TypeAlias = (
     | ev.RunSucceeded
     | ev.RunFailed
     | ev.RunCancelled
+    | ev.RunDeleted
 )
 
 
-def _run(run_id: str, at: int, event: _RunEvent) -> Iterator[Change]:
+def _run(run_id: str, record: Record, event: _RunEvent) -> Iterator[Change]:
+    at = record.at
     match event:
+        case ev.RunDeleted():
+            yield sql.TOMBSTONE, (run_id, record.seq, event.workflow_id)
+            for statement in (*sql.FORGET, sql.LEASE_ENDS):
+                yield statement, (run_id,)
         case ev.RunStarted():
             yield sql.RUN_STARTED, (at, iso(at), run_id)
             yield _status(run_id, "running")

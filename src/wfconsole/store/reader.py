@@ -25,12 +25,17 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._inode = database.inode(path)
         self._guard = threading.Lock()
         self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[aiosqlite.Connection]] = {}
         self._closed = False
 
     def is_closed(self) -> bool:
         return self._closed
+
+    def check_file(self) -> None:
+        """Raise STORE_CORRUPT when the file was taken away: whoever waits for changes of it would wait for ever."""
+        database.check_same(self._path, self._inode)
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         connection = await self._connection()
@@ -39,7 +44,7 @@ class Reader:
         except (sqlite3.Error, ValueError) as error:
             if self._closed or not isinstance(error, sqlite3.Error):  # aiosqlite says ValueError on a closed connection
                 raise faults.closed() from error
-            raise faults.translate(error) from error
+            raise faults.translate(error, self._path.parent) from error
 
     async def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """The first column of the first row; None when there is none."""
@@ -78,7 +83,7 @@ class Reader:
         try:
             return await connection
         except sqlite3.Error as error:
-            raise faults.translate(error) from error
+            raise faults.translate(error, self._path.parent) from error
 
     def _drop_dead_loops(self) -> None:
         for loop in [loop for loop in self._opening if loop.is_closed()]:

@@ -20,7 +20,7 @@ from wfconsole.ports import Commit, RunFilter, RunRow, WfconsoleError
 from wfconsole.store import check, database, journal, opening, query, statements as sql
 from wfconsole.store.changes import Bell, bodies_after
 from wfconsole.store.reader import Reader
-from wfconsole.store.writer import Job, Writer
+from wfconsole.store.writer import Job, Trouble, Writer
 
 MIN_PART = 3
 MAX_CANDIDATES = 10
@@ -29,22 +29,22 @@ MAX_CANDIDATES = 10
 class SqliteStore:
     """The store of one state folder. Open it once a process; `close` writes what waits."""
 
-    def __init__(self, path: Path, database_id: str, *, busy_seconds: float) -> None:
+    def __init__(self, path: Path, database_id: str, *, busy_seconds: float, trouble: Trouble | None = None) -> None:
         self.path = path
         self.database_id = database_id
         self._names = journal.Names()
         self._bell = Bell()
-        self._writer = Writer(path, busy_seconds=busy_seconds, on_commit=self._bell.ring)
+        self._writer = Writer(path, busy_seconds=busy_seconds, on_commit=self._bell.ring, trouble=trouble)
         self._reader = Reader(path)
 
     @classmethod
-    def open(cls, state_dir: Path, *, busy_seconds: float = 20.0) -> Self:
+    def open(cls, state_dir: Path, *, busy_seconds: float = 20.0, trouble: Trouble | None = None) -> Self:
         """Open or create ``wfconsole.db`` in `state_dir`. Raises STORE_CORRUPT or STORE_TOO_NEW.
 
-        `busy_seconds` is how long a write waits for other processes before it fails with STORE_BUSY.
+        `busy_seconds` is how long a write waits for other processes before it fails with STORE_BUSY; `trouble` is told of it.
         """
         path, database_id = opening.ensure(state_dir)
-        return cls(path, database_id, busy_seconds=busy_seconds)
+        return cls(path, database_id, busy_seconds=busy_seconds, trouble=trouble)
 
     async def load(self, run_id: str) -> Sequence[Record]:
         return [_record(body) for (body,) in await self._reader.rows(sql.BODIES, (run_id, 0))]
@@ -68,6 +68,9 @@ class SqliteStore:
         async for rows in bodies_after(self._reader, self._bell, run_id, after_seq):
             yield [_record(body) for (body,) in rows]
 
+    async def version(self) -> int:
+        return int(await self._reader.value(sql.DATA_VERSION))
+
     async def find_run(self, ref: str) -> str:
         if ref == "@latest":
             return _only(ref, await self._reader.rows(sql.RUN_LATEST), "run")
@@ -75,7 +78,18 @@ class SqliteStore:
             rows = await self._reader.rows(exact, (ref,))
             if rows:
                 return _only(ref, rows, "run")
-        return _only(ref, await self._reader.rows(sql.RUN_BY_PART, (ref,)) if len(ref) >= MIN_PART else [], "run")
+        found = await self._reader.rows(sql.RUN_BY_PART, (ref,)) if len(ref) >= MIN_PART else []
+        if not found:
+            await self._refuse_deleted(ref)
+        return _only(ref, found, "run")
+
+    async def _refuse_deleted(self, ref: str) -> None:
+        """Raise NOT_FOUND with what is left when `ref` names a run that was deleted."""
+        rows = await self._reader.rows(sql.TOMBSTONES_NAMED, (ref,))
+        if rows:
+            from wfconsole.store.stone import gone, read
+
+            raise gone(read(rows[0]))
 
     async def run_of_workflow(self, workflow_id: str) -> str | None:
         found: str | None = await self._reader.value(sql.RUN_BY_WORKFLOW, (workflow_id,))
@@ -91,6 +105,9 @@ class SqliteStore:
         )
         return [_run_row(row) for row in await self._reader.rows(statement, parameters)]
 
+    async def newest(self, limit: int) -> Sequence[tuple[str, Record]]:
+        return [(run_id, _record(body)) for run_id, body in await self._reader.rows(sql.NEWEST, (limit,))]
+
     async def save_intent(self, intent_id: str, canonical: bytes, at: int) -> None:
         await self._write(lambda _: lambda db: journal.save_intent(db, intent_id, canonical, at))
 
@@ -101,6 +118,14 @@ class SqliteStore:
 
     async def query(self, sql: str) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
         return await asyncio.to_thread(query.run, self.path, sql)
+
+    async def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """For the other modules of this package: rows of one of the `statements`."""
+        return await self._reader.rows(statement, parameters)
+
+    async def write(self, work: Callable[[sqlite3.Connection], Any], run_id: str | None = None) -> None:
+        """For the other modules of this package: `work` in a transaction; whoever watches `run_id` is told."""
+        await self._write(lambda _: work, run_id)
 
     async def rebuild(self, run_id: str) -> None:
         """Make the run's projections again from its journal."""
@@ -113,6 +138,14 @@ class SqliteStore:
     async def verify(self) -> Sequence[check.Finding]:
         """What is wrong with the file as a whole: SQLite's own checks, then every run."""
         return await asyncio.to_thread(check.verify, self.path)
+
+    async def verify_tombstones(self) -> Sequence[check.Finding]:
+        """What is wrong with what deleted runs left."""
+        return await asyncio.to_thread(check.verify_tombstones, self.path)
+
+    async def verify_files(self, runs: Path, artifacts: Path) -> Sequence[check.Finding]:
+        """What of the runs' folders and the contents does not agree with the rows."""
+        return await asyncio.to_thread(check.verify_files, self.path, runs, artifacts)
 
     async def backup(self, target: Path) -> None:
         """A consistent copy of the store, made while others use it. FileExistsError when `target` is there."""
@@ -135,7 +168,21 @@ def _record(body: bytes) -> Record:
 
 
 def _run_row(row: tuple[Any, ...]) -> RunRow:
-    run_id, workflow_id, status, recipe, version, project, created_at, started_at, finished_at, seq, view = row
+    (
+        run_id,
+        workflow_id,
+        status,
+        recipe,
+        version,
+        project,
+        created_at,
+        started_at,
+        finished_at,
+        seq,
+        view,
+        total,
+        over,
+    ) = row
     return RunRow(
         run_id=run_id,
         workflow_id=workflow_id,
@@ -148,6 +195,8 @@ def _run_row(row: tuple[Any, ...]) -> RunRow:
         finished_at=finished_at,
         seq=seq,
         view=json.loads(view),
+        steps_total=total,
+        steps_over=over,
     )
 
 

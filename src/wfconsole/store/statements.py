@@ -12,6 +12,7 @@ HEAD = "SELECT seq, hash FROM journal WHERE run_id = ? ORDER BY seq DESC LIMIT 1
 HASH = "SELECT seq, hash FROM journal WHERE run_id = ? AND seq = ?"
 APPEND = "INSERT INTO journal (run_id, seq, at, type, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
 BODIES = "SELECT body FROM journal WHERE run_id = ? AND seq > ? ORDER BY seq"
+NEWEST = "SELECT run_id, body FROM journal ORDER BY rowid DESC LIMIT ?"
 BODIES_BETWEEN = "SELECT body FROM journal WHERE run_id = ? AND seq > ? AND seq <= ? ORDER BY seq"
 CHAIN = "SELECT seq, type, body, prev, hash FROM journal WHERE run_id = ? ORDER BY seq"
 NAMES = "SELECT recipe, version FROM runs WHERE run_id = ?"
@@ -96,6 +97,105 @@ UNACCOUNTED = (
 )
 """Executed steps without an artifact row, not even an explicit `none`."""
 
+# ---------------------------------------------------------------------------------------------------------- tombstones
+
+TOMBSTONE = (
+    "INSERT INTO tombstones (run_id, workflow_id, deleted_at, seq, body, prev, hash, doomed, measured, freed, finished_at) "
+    "SELECT j.run_id, ?3, j.at, j.seq, j.body, j.prev, j.hash, (SELECT json_group_array(DISTINCT sha256) FROM artifacts "
+    "WHERE run_id = ?1 AND sha256 IS NOT NULL), NULL, NULL, NULL FROM journal j WHERE j.run_id = ?1 AND j.seq = ?2 "
+    "AND NOT EXISTS (SELECT 1 FROM tombstones WHERE run_id = ?1)"
+)
+"""A fold makes none: its journal is elsewhere."""
+TOMBSTONES = (
+    "SELECT run_id, workflow_id, deleted_at, seq, body, prev, hash, doomed IS NOT NULL, measured, freed, finished_at "
+    "FROM tombstones ORDER BY deleted_at, run_id"
+)
+TOMBSTONES_NAMED = (
+    "SELECT run_id, workflow_id, deleted_at, seq, body, prev, hash, doomed IS NOT NULL, measured, freed, finished_at "
+    "FROM tombstones WHERE run_id = ?1 OR workflow_id = ?1 OR (length(?1) > 2 AND (substr(run_id, 1, length(?1)) = ?1 "
+    "OR substr(run_id, -length(?1)) = ?1)) ORDER BY run_id = ?1 DESC, deleted_at DESC, run_id LIMIT 1"
+)
+UNFINISHED = "SELECT run_id FROM tombstones WHERE finished_at IS NULL ORDER BY deleted_at, run_id"
+DOOMED = (
+    "SELECT d.value FROM tombstones t, json_each(t.doomed) d WHERE t.run_id = ? "
+    "AND NOT EXISTS (SELECT 1 FROM artifacts a WHERE a.sha256 = d.value)"
+)
+MEASURED = "UPDATE tombstones SET measured = ? WHERE run_id = ? AND measured IS NULL AND finished_at IS NULL"
+BURIED = (
+    "UPDATE tombstones SET doomed = NULL, freed = max(0, coalesce(measured, 0) - ?), finished_at = ? "
+    "WHERE run_id = ? AND finished_at IS NULL"
+)
+TABLES_OF_RUNS = (
+    "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'run_id' "
+    "WHERE m.type = 'table' AND m.name <> 'tombstones' ORDER BY m.name"
+)
+"""Every table whose rows belong to runs: also one that a later version adds."""
+COUNTS = (
+    "SELECT (SELECT count(*) FROM steps WHERE run_id = ?1), (SELECT count(*) FROM attempts WHERE run_id = ?1), "
+    "(SELECT count(*) FROM artifacts WHERE run_id = ?1 AND sha256 IS NOT NULL)"
+)
+REUSES = (
+    "SELECT DISTINCT j.run_id, json_extract(CAST(j.body AS TEXT), '$.reused_from') FROM runs r "
+    "JOIN journal j ON j.run_id = r.run_id WHERE j.type = 'step_reused'"
+)
+"""Runs that reuse steps of another, and that other."""
+EXCLUSIVE = (
+    "SELECT DISTINCT sha256 FROM artifacts a WHERE run_id IN (SELECT value FROM json_each(?1)) AND sha256 IS NOT NULL "
+    "AND NOT EXISTS (SELECT 1 FROM artifacts b WHERE b.sha256 = a.sha256 AND b.run_id NOT IN "
+    "(SELECT value FROM json_each(?1)))"
+)
+"""Contents that these runs alone refer to."""
+REFERRED = "SELECT DISTINCT sha256 FROM artifacts WHERE sha256 IS NOT NULL"
+RETENTION = (
+    "SELECT r.run_id, r.recipe, r.status, r.created_at, r.finished_at, "
+    "json_extract(CAST(j.body AS TEXT), '$.plan.retention') FROM runs r "
+    "JOIN journal j ON j.run_id = r.run_id AND j.seq = 1 ORDER BY r.created_at DESC, r.run_id DESC"
+)
+CONTENTS = (
+    "SELECT run_id, artifact_id, sha256, bytes FROM artifacts WHERE sha256 IS NOT NULL ORDER BY run_id, artifact_id"
+)
+OVER = "SELECT a.step_id, a.n FROM attempts a WHERE a.run_id = ? AND a.outcome IS NOT NULL"
+
+# -------------------------------------------------------------------------------------------------------------- leases
+
+SIGN_IN = (
+    "UPDATE leases SET writer = ?2, writer_fence = ?3, seq = max(seq, ?4), "
+    "setbacks = CASE WHEN ?5 THEN 0 ELSE setbacks END WHERE run_id = ?1"
+)
+"""Whoever writes a run names its lease first, and up to which event it writes; `leases_writer` looks at the lease."""
+OWNER = (
+    "INSERT INTO owners (owner, host, boot, pid, ticks, socket, expires) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (owner) DO UPDATE SET socket = excluded.socket, expires = excluded.expires"
+)
+OWNERS_GONE = (
+    "DELETE FROM owners WHERE (boot <> ? OR expires < ?) "
+    "AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.owner = owners.owner)"
+)
+LEASE = (
+    "SELECT l.owner, l.fence, l.locked, l.setbacks, o.host, o.pid, o.boot, o.expires FROM leases l "
+    "LEFT JOIN owners o ON o.owner = l.owner WHERE l.run_id = ?"
+)
+LEASE_NEW = (
+    "INSERT INTO leases (run_id, owner, fence, locked, setbacks, trouble, writer, writer_fence, seq) "
+    "SELECT run_id, ?2, 1, ?3, 0, NULL, NULL, NULL, seq FROM runs WHERE run_id = ?1"
+)
+LEASE_TAKEN = "UPDATE leases SET owner = ?, fence = ?, locked = ? WHERE run_id = ?"
+LEASE_FENCE = "SELECT owner, fence FROM leases WHERE run_id = ?"
+LET_GO = (
+    "UPDATE leases SET owner = NULL, fence = fence + 1, setbacks = setbacks + (?1 IS NOT NULL), "
+    "trouble = coalesce(?1, trouble) WHERE run_id = ?2 AND owner = ?3 AND fence = ?4"
+)
+NOT_LET_GO = (
+    "SELECT l.run_id FROM leases l JOIN runs r ON r.run_id = l.run_id "
+    "WHERE l.owner IS NOT NULL AND l.owner <> ? AND r.finished_at IS NOT NULL"
+)
+"""Runs that are over and that somebody has yet: it is about to let go, or died first."""
+LEASE_ENDS = "DELETE FROM leases WHERE run_id = ?"
+HELD = "SELECT run_id, fence FROM leases WHERE owner = ?"
+SOCKET = "SELECT o.socket FROM leases l JOIN owners o ON o.owner = l.owner WHERE l.run_id = ?"
+SETBACKS = "SELECT setbacks, trouble FROM leases WHERE run_id = ?"
+LIFT = "UPDATE leases SET setbacks = 0, trouble = NULL WHERE run_id = ?"
+
 # ------------------------------------------------------------------------------------------------------------- intents
 
 SAVE_INTENT = (
@@ -116,7 +216,10 @@ RUN_BY_PART = (
     "SELECT run_id FROM runs WHERE substr(run_id, 1, length(?1)) = ?1 OR substr(run_id, -length(?1)) = ?1 "
     "ORDER BY created_at DESC, run_id DESC LIMIT 11"
 )
-RUNS = "SELECT run_id, workflow_id, status, recipe, version, project, created_at, started_at, finished_at, seq, view FROM runs"
+RUNS = (
+    "SELECT run_id, workflow_id, status, recipe, version, project, created_at, started_at, finished_at, seq, view, "
+    "steps_total, steps_succeeded + steps_failed + steps_skipped + steps_cancelled FROM runs"
+)
 
 
 def listing(

@@ -175,6 +175,77 @@ class IntentsRow(SQLModel, table=True):
     created_at: int = Field(sa_type=Integer)
 
 
+class TombstonesRow(SQLModel, table=True):
+    """What is left of a run that was deleted: its last event, with the hash that the chain ended with.
+
+    While it is being removed `doomed` is a JSON list of the artifacts' sha256; `measured` is what lay on disk before, `freed`
+    what of it is gone, both in bytes.
+    """
+
+    __tablename__ = "tombstones"
+    __table_args__ = (
+        CheckConstraint("(finished_at IS NULL) = (doomed IS NOT NULL)", name="tombstones_doomed_until_finished"),
+        Index("tombstones_unfinished", "run_id", sqlite_where=text("finished_at IS NULL")),
+        _STRICT,
+    )
+
+    run_id: str = Field(primary_key=True, sa_type=Text)
+    workflow_id: str = Field(sa_type=Text)
+    deleted_at: int = Field(sa_type=Integer)
+    seq: int = Field(sa_type=Integer)
+    body: bytes = Field(sa_type=LargeBinary)
+    prev: bytes = Field(sa_type=LargeBinary)
+    hash: bytes = Field(sa_type=LargeBinary)
+    doomed: str | None = Field(default=None, sa_type=Text)
+    measured: int | None = Field(default=None, sa_type=Integer)
+    freed: int | None = Field(default=None, sa_type=Integer)
+    finished_at: int | None = Field(default=None, sa_type=Integer)
+
+
+class OwnersRow(SQLModel, table=True):
+    """A process that drives runs. `ticks` since the boot: when it started. `expires` is CLOCK_BOOTTIME in milliseconds.
+
+    `socket` is the name of the socket that hears hints; null when it has none.
+    """
+
+    __tablename__ = "owners"
+    __table_args__ = (_STRICT,)
+
+    owner: str = Field(primary_key=True, sa_type=Text)
+    host: str = Field(sa_type=Text)
+    boot: str = Field(sa_type=Text)
+    pid: int = Field(sa_type=Integer)
+    ticks: int = Field(sa_type=Integer)
+    socket: str | None = Field(default=None, sa_type=Text)
+    expires: int = Field(sa_type=Integer)
+
+
+class LeasesRow(SQLModel, table=True):
+    """Who may write a run. No event makes it; it goes with the run.
+
+    `owner` is null when nobody has it; `locked`: the last owner had the run's lock file too. `writer` and `writer_fence` are
+    what the last writer claimed, `seq` up to where it was let write. `setbacks` counts failures to drive the run since
+    something was written, `trouble` is the last one.
+    """
+
+    __tablename__ = "leases"
+    __table_args__ = (
+        CheckConstraint("fence > 0", name="leases_fence_positive"),
+        Index("leases_held", "owner", sqlite_where=text("owner IS NOT NULL")),
+        _STRICT,
+    )
+
+    run_id: str = Field(primary_key=True, sa_type=Text)
+    owner: str | None = Field(default=None, sa_type=Text)
+    fence: int = Field(sa_type=Integer)
+    locked: int = Field(sa_type=Integer)
+    setbacks: int = Field(sa_type=Integer)
+    trouble: str | None = Field(default=None, sa_type=Text)
+    writer: str | None = Field(default=None, sa_type=Text)
+    writer_fence: int | None = Field(default=None, sa_type=Integer)
+    seq: int = Field(sa_type=Integer)
+
+
 def ddl() -> tuple[str, ...]:
     """The statements that `create_all` issues, in its order, with the white space of one line each."""
     out: list[str] = []

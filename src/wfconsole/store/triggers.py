@@ -8,10 +8,10 @@ triggers.
 from __future__ import annotations
 
 VIEWS: dict[str, str] = {
-    # public: one row for each step that took effect
+    # public: one row for each step that took effect; one that a successor took over did so in the run before
     "marks": (
         "CREATE VIEW marks (run_id, step, step_id) AS "
-        "SELECT run_id, step_id, step_id FROM steps WHERE status = 'succeeded'"
+        "SELECT run_id, step_id, step_id FROM steps WHERE status = 'succeeded' AND attempts > 0"
     ),
 }
 
@@ -30,6 +30,12 @@ def _once(table: str, key: str, message: str) -> tuple[str, str]:
     name = f"{table}_once"
     return name, _trigger(name, f"INSERT ON {table}", f"EXISTS (SELECT 1 FROM {table} WHERE {key})", message)  # noqa: S608
 
+
+_NOT_BEING_DELETED = "NOT EXISTS (SELECT 1 FROM tombstones WHERE run_id = OLD.run_id AND finished_at IS NULL)"
+_DELETED = "EXISTS (SELECT 1 FROM tombstones WHERE run_id = NEW.run_id)"
+_GONE = "this run was deleted"
+FENCED = "leases: another process has taken this run over"
+NOT_SIGNED = "journal: only who has the lease of this run writes it"
 
 TRIGGERS: dict[str, str] = dict(
     (
@@ -55,8 +61,23 @@ TRIGGERS: dict[str, str] = dict(
                 "journal: prev is not the hash before",
             ),
         ),
+        (
+            "journal_one_fallback",
+            _trigger(
+                "journal_one_fallback",
+                "INSERT ON journal",
+                "NEW.type = 'template_fallback' AND EXISTS (SELECT 1 FROM journal WHERE run_id = NEW.run_id "
+                "AND type = 'template_fallback' AND json_extract(CAST(body AS TEXT), '$.step_id') "
+                "= json_extract(CAST(NEW.body AS TEXT), '$.step_id'))",
+                "journal: one fallback a step",
+            ),
+        ),
         _never("journal", "UPDATE"),
-        _never("journal", "DELETE"),
+        _never("journal", "DELETE", _NOT_BEING_DELETED),
+        (
+            "journal_of_the_living",
+            _trigger("journal_of_the_living", "INSERT ON journal", _DELETED, f"journal: {_GONE}"),
+        ),
         _once(
             "inbox",
             "id = NEW.id OR (run_id = NEW.run_id AND fact_id = NEW.fact_id)",
@@ -69,7 +90,13 @@ TRIGGERS: dict[str, str] = dict(
             "OR NEW.fact_id IS NOT OLD.fact_id OR NEW.type IS NOT OLD.type OR NEW.body IS NOT OLD.body "
             "OR NEW.posted_at IS NOT OLD.posted_at",
         ),
-        _never("inbox", "DELETE"),
+        _never("inbox", "DELETE", _NOT_BEING_DELETED),
+        (
+            "inbox_of_the_living",
+            _trigger(
+                "inbox_of_the_living", "INSERT ON inbox", f"NEW.body IS NOT NULL AND {_DELETED}", f"inbox: {_GONE}"
+            ),
+        ),
         _once("intents", "intent_id = NEW.intent_id", "intents: this intent is already there"),
         _never("intents", "UPDATE"),
         _never("intents", "DELETE"),
@@ -103,5 +130,44 @@ TRIGGERS: dict[str, str] = dict(
             "artifacts: this artifact is already there",
         ),
         _never("artifacts", "UPDATE"),
+        _once("tombstones", "run_id = NEW.run_id", "tombstones: this run was deleted already"),
+        _never(
+            "tombstones",
+            "UPDATE",
+            "OLD.finished_at IS NOT NULL OR NEW.run_id IS NOT OLD.run_id OR NEW.workflow_id IS NOT OLD.workflow_id "
+            "OR NEW.deleted_at IS NOT OLD.deleted_at OR NEW.seq IS NOT OLD.seq OR NEW.body IS NOT OLD.body "
+            "OR NEW.prev IS NOT OLD.prev OR NEW.hash IS NOT OLD.hash",
+        ),
+        _never("tombstones", "DELETE"),
+        (
+            "journal_leased",
+            _trigger(
+                "journal_leased",
+                "INSERT ON journal",
+                "EXISTS (SELECT 1 FROM leases WHERE run_id = NEW.run_id AND seq < NEW.seq)",
+                NOT_SIGNED,
+            ),
+        ),
+        (
+            "leases_writer",
+            _trigger(
+                "leases_writer",
+                "UPDATE OF writer, writer_fence, seq ON leases",
+                "NEW.writer IS NOT OLD.owner OR NEW.writer_fence IS NOT OLD.fence OR NEW.seq < OLD.seq",
+                FENCED,
+            ),
+        ),
+        (
+            "leases_fence",
+            _trigger(
+                "leases_fence",
+                "UPDATE ON leases",
+                "NEW.run_id IS NOT OLD.run_id OR NEW.fence < OLD.fence "
+                "OR (NEW.owner IS NOT OLD.owner AND NEW.fence = OLD.fence)",
+                "leases: a fence only grows, and with every owner",
+            ),
+        ),
+        _once("leases", "run_id = NEW.run_id", "leases: one lease a run"),
+        _never("leases", "DELETE", _NOT_BEING_DELETED),
     )
 )

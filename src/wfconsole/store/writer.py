@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from wfconsole.ports import WfconsoleError
-from wfconsole.store import database, faults
+from wfconsole.store import database, faults, place
 
 FREE_SECONDS = 0.0005
 MAX_BATCH = 1000
@@ -41,6 +41,18 @@ class Job:
     run_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Whom to tell what the writer waits for: `say` takes a line of text, in the writer's thread.
+
+    It is called `after` so many seconds of waiting and then `every` so many.
+    """
+
+    say: Callable[[str], None] = lambda _: None
+    after: float = 1.0
+    every: float = 5.0
+
+
 Ended: TypeAlias = tuple[Job, Any, Exception | None]
 """A job with its result, or with why it was refused."""
 
@@ -57,13 +69,21 @@ class Writer:
     """Takes jobs from any thread. An answer comes when its transaction is durable, or says why its job was refused."""
 
     def __init__(
-        self, path: Path, *, busy_seconds: float = 20.0, on_commit: Callable[[set[str]], None] = lambda _: None
+        self,
+        path: Path,
+        *,
+        busy_seconds: float = 20.0,
+        on_commit: Callable[[set[str]], None] = lambda _: None,
+        trouble: Trouble | None = None,
     ) -> None:
         self._path = path
+        self._trouble = trouble or Trouble()
+        self._reserve = place.Reserve(path.parent)
+        self._wal: int | None = None
         self._busy_seconds = busy_seconds
         self._on_commit = on_commit
         self._db = database.connect(path, busy_seconds=0)
-        self._inode = path.stat().st_ino
+        self._inode = database.inode(path)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._guard = threading.Lock()
         self._closed = False
@@ -94,7 +114,7 @@ class Writer:
                     ended += self._settle(ready)
                 except Exception as error:  # noqa: BLE001  whoever waits must hear of it, and the thread must live
                     ended += [(job, None, error) for job, _ in ready]
-                _answer(ended)
+                _answer(ended, self._path.parent)
                 if changed := {job.run_id for job, _, error in ended if error is None and job.run_id is not None}:
                     self._on_commit(changed)
         finally:
@@ -129,6 +149,9 @@ class Writer:
         try:
             return self._transact(ready)
         except _TransactionLostError as lost:
+            if faults.is_full(lost.error, self._path.parent) and self._reserve.give_up():
+                self._trouble.say("the disk is full: what is left of it is the reserve of the store")
+                return self._settle(ready)
             if len(ready) == 1:
                 return [(ready[0][0], None, lost.error)]
         return [self._alone(one) for one in ready]
@@ -176,7 +199,8 @@ class Writer:
 
     def _begin(self) -> None:
         """Take the write lock; gives up after `busy_seconds`."""
-        deadline = time.monotonic() + self._busy_seconds
+        began = time.monotonic()
+        deadline, told = began + self._busy_seconds, began + self._trouble.after
         ceiling = FREE_SECONDS
         while True:
             self._check_file()
@@ -185,45 +209,57 @@ class Writer:
             except sqlite3.Error as error:
                 if not faults.is_busy(error) or time.monotonic() >= deadline:
                     raise
+                if time.monotonic() >= told:
+                    told += self._trouble.every
+                    self._trouble.say(_waiting(time.monotonic() - began, self._busy_seconds))
                 # shorter than the pause that a busy writer leaves, at least now and then
                 time.sleep(random.uniform(0.1, 1.0) * ceiling)  # noqa: S311
                 ceiling = min(ceiling * 1.05, 0.02)
             else:
+                self._wal = database.inode(place.companions(self._path)[0])
                 return
 
     def _check_file(self) -> None:
-        """SQLite goes on writing into a file that somebody removed or replaced; nobody would ever read it."""
-        try:
-            same = self._path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            same = False
-        if not same:
-            raise faults.corrupt(f"{self._path} was removed or replaced while wfconsole was using it")
+        """A commit into a file, or a -wal, that somebody took away would be lost with this process."""
+        database.check_same(self._path, self._inode)
+        if self._wal is not None and self._wal != database.inode(place.companions(self._path)[0]):
+            with suppress(sqlite3.Error):
+                # our descriptor still reaches what was committed: into the main file with it
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            raise faults.corrupt(
+                f"the -wal file of {self._path} was removed while wfconsole was using it",
+                folder=self._path.parent,
+                fault="wal_removed",
+            )
 
 
-def _answer(ended: Iterable[Ended]) -> None:
+def _waiting(seconds: float, at_most: float) -> str:
+    return f"another process is writing to the store: waiting for it, {seconds:.0f} s of at most {at_most:.0f} s"
+
+
+def _answer(ended: Iterable[Ended], folder: Path) -> None:
     """Tell the senders, waking each event loop once."""
     loops: dict[asyncio.AbstractEventLoop, list[Ended]] = {}
     for one in ended:
         loops.setdefault(one[0].answer.get_loop(), []).append(one)
     for loop, own in loops.items():
         with suppress(RuntimeError):  # the sender's loop was closed meanwhile
-            loop.call_soon_threadsafe(_deliver, own)
+            loop.call_soon_threadsafe(_deliver, own, folder)
 
 
-def _deliver(ended: list[Ended]) -> None:
+def _deliver(ended: list[Ended], folder: Path) -> None:
     for job, result, error in ended:
         if job.answer.done():
             continue
         if error is None:
             job.answer.set_result(result)
         else:
-            job.answer.set_exception(_shown(error))
+            job.answer.set_exception(_shown(error, folder))
 
 
-def _shown(error: Exception) -> WfconsoleError:
+def _shown(error: Exception, folder: Path) -> WfconsoleError:
     if isinstance(error, WfconsoleError):
         return error
     if isinstance(error, sqlite3.Error):
-        return faults.translate(error)
+        return faults.translate(error, folder)
     return WfconsoleError("INTERNAL", f"the store failed: {error!r}", "this is a bug: please report it")
