@@ -49,6 +49,8 @@ def arm(source: Path, git: Git, trap: Path) -> None:
         "remote.origin.uploadpack": trap, "remote.origin.url": f"ext::{trap} %S", "protocol.ext.allow": "always",
         "remote.origin.promisor": "true", "extensions.partialClone": "origin", "core.repositoryFormatVersion": "1",
         "fetch.recurseSubmodules": "true", "alias.cat-file": f"!{trap}", "trace2.eventTarget": f"{trap.parent}/trace",
+        "submodule.inner.update": f"!{trap}", "submodule.inner.url": f"ext::{trap} %S", "submodule.recurse": "true",
+        "diff.submodule": "log", "status.submoduleSummary": "true", "core.untrackedCache": "true",
         f"includeIf.gitdir:{source}/.path": included,
     }  # fmt: skip
     for name, value in settings.items():

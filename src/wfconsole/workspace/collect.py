@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wfconsole.domain.records import ArtifactKind, ArtifactRecord
-from wfconsole.ports import Artifacts, Collected, RunFolder, WfconsoleError
+from wfconsole.ports import Artifacts, Collected, RunFolder, Screen, WfconsoleError
 from wfconsole.workspace.beneath import (
     CHUNK,
     Entry,
@@ -77,6 +77,7 @@ class FileCollector:
         patterns: Sequence[str],
         kind: ArtifactKind = "file",
         root: Path | None = None,
+        screen: Screen | None = None,
     ) -> Collected:
         """See `ports.Collector`. A pattern that matches nothing is told among the refusals as well."""
         wanted: list[Pattern] = []
@@ -91,6 +92,8 @@ class FileCollector:
         records: dict[str, ArtifactRecord] = {}
         with tempfile.TemporaryDirectory(prefix="collect-", dir=folder.root) as private:
             taken = await asyncio.to_thread(_take, root or folder.workspace, wanted, Path(private), self._limits)
+            if screen is not None:
+                await asyncio.to_thread(_screen, taken, screen)
             for path, copy in taken.files:
                 name = shown(path)
                 if name in records:
@@ -116,6 +119,21 @@ class FileCollector:
     async def read(self, *, root: Path, path: str, limit: int) -> bytes | None:
         """See `ports.Collector`."""
         return await asyncio.to_thread(_read, root, path, limit)
+
+
+def _screen(taken: _Taken, screen: Screen) -> None:
+    """Leave of what was taken what may be stored."""
+    kept = []
+    for path, copy in taken.files:
+        if screen.finds(path):
+            taken.refused.append("A file whose name holds a secret, or may hold one, was not taken.")
+            continue
+        problem = screen.file(copy)
+        if problem is None:
+            kept.append((path, copy))
+        else:
+            taken.refused.append(f"{shown(path)} {problem} and was not taken.")
+    taken.files = kept
 
 
 def _take(workspace: Path, wanted: list[Pattern], private: Path, limits: CollectLimits) -> _Taken:

@@ -47,11 +47,40 @@ class GitWorkspaces:
 
     async def copy(self, source: Path, ref: str, folder: RunFolder) -> WorkspaceCopy:
         """See `ports.Workspaces`. A second copy into a folder whose first one was completed is refused."""
-        return await asyncio.to_thread(_told(f"copying {source}", lambda: self._copy(source, ref, folder)))
+        return await asyncio.to_thread(told(f"copying {source}", lambda: self._copy(source, ref, folder)))
 
     async def diff(self, folder: RunFolder, pin: WorkspacePin) -> bytes | None:
         """See `ports.Workspaces`. Files and folders named ``.git`` are no part of a difference, empty folders neither."""
-        return await asyncio.to_thread(_told("comparing the workspace", lambda: self._diff(folder, pin)))
+        return await asyncio.to_thread(told("comparing the workspace", lambda: self._diff(folder, pin)))
+
+    async def keep(self, folder: RunFolder) -> str:
+        """See `ports.Workspaces`. Empty folders are noted beside the tree, which has none."""
+        return await asyncio.to_thread(told("keeping the workspace", lambda: self._keep(folder)))
+
+    async def restore(self, source: RunFolder, folder: RunFolder, tree: str | None) -> None:
+        """See `ports.Workspaces`. What the source's trusted folder knows is copied, never shared."""
+        await asyncio.to_thread(told("restoring the workspace", lambda: self._restore(source, folder, tree)))
+
+    def _keep(self, folder: RunFolder) -> str:
+        trusted = Git(program=self._git, git_dir=folder.git)
+        if not (folder.git / "HEAD").exists():  # a run without a repository has made none
+            shutil.rmtree(folder.git, ignore_errors=True)
+            snapshot.make_trusted(trusted)
+        tree = snapshot.take(trusted, folder.workspace, self._limits)
+        snapshot.note_folders(folder.git, tree, folder.workspace, self._limits)
+        return tree
+
+    def _restore(self, source: RunFolder, folder: RunFolder, tree: str | None) -> None:
+        if source.git.is_dir():
+            shutil.copytree(source.git, folder.git)
+        folder.workspace.mkdir(mode=0o755)
+        folder.workspace.chmod(0o755)
+        if tree is None:
+            return
+        with self._job(folder, Notes()) as job:
+            export_commit(Git(program=self._git, git_dir=folder.git), tree, job)
+            for path in snapshot.noted_folders(folder.git, tree):
+                job.sink.folder(path)
 
     def _copy(self, source: Path, ref: str, folder: RunFolder) -> WorkspaceCopy:
         repository = locate(source, self._git)
@@ -131,10 +160,10 @@ def _discard(folder: RunFolder) -> None:
             shutil.rmtree(path)
 
 
-def _told(doing: str, work: Callable[[], Result]) -> Callable[[], Result]:
+def told(doing: str, work: Callable[[], Result]) -> Callable[[], Result]:
     """Turn errors of the file system into the words of the catalogue."""
 
-    def told() -> Result:
+    def careful() -> Result:
         try:
             return work()
         except OSError as error:
@@ -142,4 +171,4 @@ def _told(doing: str, work: Callable[[], Result]) -> Callable[[], Result]:
                 raise WfconsoleError("DISK_FULL", f"The disk is full ({doing}).", "Free space, or run gc.") from error
             raise invalid(f"{doing.capitalize()} failed: {error.strerror or error}.", "Check the folder.") from error
 
-    return told
+    return careful

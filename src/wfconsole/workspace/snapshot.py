@@ -7,8 +7,11 @@ repository without a commit, records one with a commit as a mere link, and would
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -42,12 +45,49 @@ def take(git: Git, workspace: Path, limits: SnapshotLimits) -> str:
     """Write what lies in `workspace` as a tree and return its id. Files named ``.git`` are left out."""
     ref = f"refs/snapshots/{uuid.uuid4().hex}"
     words = ("fast-import", "--quiet", "--force", "--depth=0", "--date-format=raw")
-    with git.started(*words, settings=("core.bigFileThreshold=1m",)) as process:
+    with _alone(git), git.started(*words, settings=("core.bigFileThreshold=1m",)) as process:
         assert process.stdin is not None  # noqa: S101 (started with a pipe)
         process.stdin.write(f"commit {ref}\ncommitter wfconsole <> 0 +0000\ndata 0\n".encode())
         _stream(process.stdin, workspace, limits)
         process.stdin.write(b"done\n")
     return git.run("rev-parse", "--verify", f"{ref}^{{tree}}").decode().strip()
+
+
+@contextmanager
+def _alone(git: Git) -> Iterator[None]:
+    """Two of git's importers that write the same objects at once would meet in one pack's name, and one of them fails."""
+    with opened(os.open(git.git_dir / "taking", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def note_folders(git_dir: Path, tree: str, workspace: Path, limits: SnapshotLimits) -> None:
+    """Write down the folders of `workspace`, beside its tree: the tree leaves out the empty ones."""
+    place = _folders(git_dir, tree)
+    place.parent.mkdir(exist_ok=True)
+    draft = place.with_suffix(f".{uuid.uuid4().hex}")
+    draft.write_bytes(b"\0".join(list_folders(workspace, limits)))
+    draft.replace(place)
+
+
+def list_folders(workspace: Path, limits: SnapshotLimits) -> list[bytes]:
+    """Every folder beneath `workspace`, those above before those within; none that is named ``.git``."""
+    with opened(open_root(workspace)) as root:
+        return [
+            entry.path
+            for entry in walk(root, depth=limits.depth, refuse=refuse)
+            if entry.is_folder and not entry.is_git
+        ]
+
+
+def noted_folders(git_dir: Path, tree: str) -> list[bytes]:
+    """What `note_folders` wrote of this tree."""
+    place = _folders(git_dir, tree)
+    return [path for path in place.read_bytes().split(b"\0") if path] if place.exists() else []
+
+
+def _folders(git_dir: Path, tree: str) -> Path:
+    return git_dir / "folders" / tree
 
 
 def difference(git: Git, before: str, after: str, limits: SnapshotLimits) -> bytes | None:
@@ -70,13 +110,13 @@ def difference(git: Git, before: str, after: str, limits: SnapshotLimits) -> byt
 def _stream(out: IO[bytes], workspace: Path, limits: SnapshotLimits) -> None:
     count = total = 0
     with opened(open_root(workspace)) as root:
-        for entry in walk(root, depth=limits.depth, refuse=_refuse):
+        for entry in walk(root, depth=limits.depth, refuse=refuse):
             if entry.is_git:
                 continue
             if entry.is_link:
-                _put(out, b"120000", entry.path, entry.target())
+                put_link(out, entry.path, entry.target())
             elif entry.is_file:
-                total += _stream_file(out, entry)
+                total += put_file(out, entry)
             count += 1
             if count > limits.files or total > limits.total_bytes:
                 raise invalid(
@@ -85,7 +125,8 @@ def _stream(out: IO[bytes], workspace: Path, limits: SnapshotLimits) -> None:
                 )
 
 
-def _stream_file(out: IO[bytes], entry: Entry) -> int:
+def put_file(out: IO[bytes], entry: Entry) -> int:
+    """Write a file into the stream of `git fast-import`; its size. Raises WORKSPACE_INVALID for one that cannot be read."""
     if entry.is_sparse:
         raise invalid(f"{shown(entry.path)} in the workspace is a huge file full of holes.", "Remove it.")
     try:
@@ -96,22 +137,24 @@ def _stream_file(out: IO[bytes], entry: Entry) -> int:
     with opened(descriptor):
         info = os.fstat(descriptor)
         mode = b"100755" if info.st_mode & 0o111 else b"100644"
-        out.write(b"M %b inline %b\ndata %d\n" % (mode, _quoted(entry.path), info.st_size))
+        out.write(b"M %b inline %b\ndata %d\n" % (mode, quoted(entry.path), info.st_size))
         for chunk in read_chunks(descriptor, info.st_size):
             out.write(chunk)
         out.write(b"\n")
     return info.st_size
 
 
-def _put(out: IO[bytes], mode: bytes, path: bytes, data: bytes) -> None:
-    out.write(b"M %b inline %b\ndata %d\n%b\n" % (mode, _quoted(path), len(data), data))
+def put_link(out: IO[bytes], path: bytes, target: bytes) -> None:
+    """Write a link into the stream."""
+    out.write(b"M 120000 inline %b\ndata %d\n%b\n" % (quoted(path), len(target), target))
 
 
-def _quoted(path: bytes) -> bytes:
+def quoted(path: bytes) -> bytes:
     """A path as fast-import reads it back byte by byte."""
     plain = all(byte >= 0x20 and byte not in b'"\\\x7f' for byte in path)
     return b'"%b"' % (path if plain else b"".join(b"\\%03o" % byte for byte in path))
 
 
-def _refuse(path: bytes, reason: str) -> None:
+def refuse(path: bytes, reason: str) -> None:
+    """A folder that cannot be looked into: there is no snapshot without it."""
     raise invalid(f"The folder {shown(path)} in the workspace {reason}.", "Remove it or make it readable.")
