@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.images import BUSYBOX_TEST
+from tests.fakes.images import BUSYBOX_TEST, locks
 from wfconsole.domain.policy.classify import classify
 from wfconsole.ports import Mount, SandboxEnd, SandboxHandle, SandboxSpec
 from wfconsole.sandbox.docker import DockerSandbox
 from wfconsole.sandbox.labels import DATABASE
+from wfconsole.sandbox.locks import HostLocks
 
 Play = Callable[[DockerSandbox, SandboxHandle], Awaitable[None]]
 
@@ -48,17 +50,22 @@ class Result:
 class Lab:
     """Attempts 1, 2, ... under one folder; the workspace is shared by them."""
 
-    def __init__(self, top: Path, client: Any) -> None:
+    def __init__(self, top: Path, client: Any, kept: HostLocks | None = None) -> None:
         self.top = top
         self.client = client
-        self.database_id = f"lab-{top.name}"
+        self.database_id = f"{os.urandom(4).hex()}-{top.name}"  # names carry its first eight letters
         self.workspace = top / "workspace"
         self.workspace.mkdir()
+        self.locks = kept or locks()
         self._attempts = 0
 
     def sandbox(self) -> DockerSandbox:
         return DockerSandbox(
-            database_id=self.database_id, owner="lab", cache=self.top / "cache", gates=self.top / "gates"
+            database_id=self.database_id,
+            owner="lab",
+            cache=self.top / "cache",
+            gates=self.top / "gates",
+            locks=self.locks,
         )
 
     def spec(self, *commands: tuple[str, ...], **changes: Any) -> SandboxSpec:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from wfconsole.sandbox import engine as engine_module
 from wfconsole.sandbox.docker import DockerSandbox
 from wfconsole.sandbox.doctor import EngineReport, engine_report
 from wfconsole.sandbox.engine import Engine
+from wfconsole.sandbox.locks import HostLocks
 
 
 def spec(top: Path) -> SandboxSpec:
@@ -27,7 +29,10 @@ def spec(top: Path) -> SandboxSpec:
 
 def refusal(host: str | None, top: Path) -> WfconsoleError:
     async def whole() -> None:
-        sandbox = DockerSandbox(database_id="db", owner="o", cache=top / "c", gates=top / "g", docker_host=host)
+        kept = HostLocks(top / "l")
+        sandbox = DockerSandbox(
+            database_id="db", owner="o", cache=top / "c", gates=top / "g", locks=kept, docker_host=host
+        )
         await sandbox.prepare(spec(top))
 
     with pytest.raises(WfconsoleError) as caught:
@@ -90,7 +95,12 @@ def test_a_wedged_engine_is_not_waited_for(mute: Path, monkeypatch: pytest.Monke
 
 def test_nothing_is_contacted_before_the_first_await(tmp_path: Path) -> None:
     DockerSandbox(
-        database_id="db", owner="o", cache=tmp_path / "c", gates=tmp_path / "g", docker_host="tcp://nowhere:1"
+        database_id="db",
+        owner="o",
+        cache=tmp_path / "c",
+        gates=tmp_path / "g",
+        locks=HostLocks(tmp_path / "l"),
+        docker_host="tcp://nowhere:1",
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -118,3 +128,22 @@ def test_the_report_of_a_real_engine(busybox_test: object) -> None:
     assert report.api
     assert report.images["busybox-test"].startswith("sha256:")
     assert report.seccomp is ("name=seccomp" in " ".join(report.security))
+
+
+@pytest.mark.parametrize("info", [{"OperatingSystem": "Docker Desktop"}, {"Name": "docker-desktop"}])
+def test_docker_desktop_is_refused_with_a_reason(info: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Desktop:
+        def info(self) -> dict[str, str]:
+            return info
+
+        def version(self) -> dict[str, str]:
+            return {}
+
+    async def answer(self: Engine, function: Any, **_: Any) -> Any:
+        return function(Desktop())
+
+    monkeypatch.setattr(Engine, "call", answer)
+    for ask in (Engine().identity, engine_report):
+        with pytest.raises(WfconsoleError, match="virtual machine") as refusal:
+            asyncio.run(ask())
+        assert refusal.value.code == "SANDBOX_UNAVAILABLE"

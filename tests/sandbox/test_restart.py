@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 
 from tests.contracts.sandbox_contract import until
-from tests.fakes.images import ensure_busybox_test
+from tests.fakes.images import ensure_busybox_test, lock
 from tests.sandbox.lab import Lab
 from wfconsole.domain.policy.classify import classify
 from wfconsole.ports import SandboxHandle, WfconsoleError
 from wfconsole.sandbox import wait as wait_module
 from wfconsole.sandbox.docker import DockerSandbox
+from wfconsole.sandbox.locks import HostLocks
 
 pytestmark = [
     pytest.mark.engine,
@@ -40,8 +41,9 @@ class PrivateEngine:
     Without its own network namespace ``--bridge none`` would remove the bridge of the engine that is already there.
     """
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, *options: str) -> None:
         self.top = top
+        self.options = options
         self.host = f"unix://{top}/docker.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -53,18 +55,19 @@ class PrivateEngine:
                 [
                     "unshare", "--net", "dockerd", "--data-root", f"{self.top}/data", "--exec-root", f"{self.top}/exec",
                     "--pidfile", f"{self.top}/docker.pid", "-H", self.host, "--bridge", "none", "--iptables=false",
+                    *self.options,
                 ],
                 stdout=log, stderr=log,
             )  # fmt: skip
         self.client().close()
 
     def client(self) -> Any:
-        from docker import APIClient
+        from wfconsole.sandbox.client import LocalClient
 
         for _ in range(300):
             with closing(socket.socket(socket.AF_UNIX)) as probe:
                 if probe.connect_ex(f"{self.top}/docker.sock") == 0:
-                    return APIClient(base_url=self.host, version="auto")
+                    return LocalClient(base_url=self.host, version="auto")
             time.sleep(0.1)  # a daemon tells nobody that it is up
         pytest.skip(f"a private dockerd does not start here: {(self.top / 'log').read_text()[-300:]}")
 
@@ -78,6 +81,11 @@ class PrivateEngine:
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def clear(self) -> None:
+        """Remove what it kept; a daemon leaves its data folder mounted on itself."""
+        subprocess.run(["umount", "--lazy", f"{self.top}/data"], check=False, capture_output=True)
+        shutil.rmtree(self.top, ignore_errors=True)
 
 
 @pytest.fixture
@@ -93,17 +101,24 @@ def private() -> Iterator[PrivateEngine]:
     finally:
         if engine.process is not None and engine.process.poll() is None:
             engine.end(signal.SIGTERM)
-        shutil.rmtree(top, ignore_errors=True)
+        engine.clear()
 
 
 def scene(private: PrivateEngine, top: Path, number: signal.Signals, *, back: bool) -> tuple[str, str | None]:
     client = private.client()
-    lab = Lab(top, client)
+    kept = HostLocks(top / "locks")
+    lock(kept, host=private.host)
+    lab = Lab(top, client, kept)
     spec = lab.spec(("sleep", "600"))
 
     async def whole() -> tuple[str, str | None]:
         sandbox = DockerSandbox(
-            database_id="private", owner="o", cache=top / "cache", gates=top / "gates", docker_host=private.host
+            database_id="private",
+            owner="o",
+            cache=top / "cache",
+            gates=top / "gates",
+            locks=kept,
+            docker_host=private.host,
         )
         handle: SandboxHandle = await sandbox.prepare(spec)
         assert await sandbox.go(handle)

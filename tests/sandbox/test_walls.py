@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.sandbox.lab import Lab
 from wfconsole.ports import Mount, SandboxLimits, WfconsoleError
-from wfconsole.sandbox.folders import Account, secrets_folder
+from wfconsole.sandbox.folders import Account, raw_folder, secrets_folder
 from wfconsole.sandbox.labels import container_name
 
 pytestmark = pytest.mark.engine
@@ -27,11 +28,13 @@ def test_a_bridge_only_when_the_recipe_asks(lab: Lab) -> None:
     assert lab.sh("ls /sys/class/net", network="bridge").out().split() == [b"eth0", b"lo"]
 
 
-@pytest.mark.parametrize("network", [("example.org:443",), "host", "container:x"])
+@pytest.mark.parametrize(
+    "network", ["host", "container:x", "default", ("example.org",), ("a b:443",), (":1",), ("x:99999",)]
+)
 def test_other_networks_are_refused(lab: Lab, network: object) -> None:
     with pytest.raises(WfconsoleError) as refusal:
         lab.run(("true",), network=network)
-    assert refusal.value.code == "POLICY_BLOCKED"
+    assert refusal.value.code == ("POLICY_BLOCKED" if isinstance(network, str) else "INPUT_INVALID")
 
 
 def test_only_the_callers_folders_and_tmpfs_can_be_written(lab: Lab) -> None:
@@ -123,14 +126,12 @@ def test_secrets_are_files_on_host_tmpfs_and_go_with_the_container(lab: Lab) -> 
         seen.append(folder.stat().st_mode & 0o777)
 
     result = lab.play(spec, look)
-    assert (result.out(), result.err()) == (raw, b"ro\n")
+    assert (result.out(), result.err()) == (b"***\n\r", b"ro\n")
+    assert result.end.redacted == 1
     assert seen == [0o500]
     assert not folder.exists()
-    assert all(
-        raw not in path.read_bytes()
-        for path in spec.out_dir.parent.rglob("*")
-        if path.is_file() and path.name != "0.stdout"
-    )
+    assert not raw_folder(folder.name).exists()
+    assert all(raw not in path.read_bytes() for path in spec.out_dir.parent.rglob("*") if path.is_file())
 
 
 def test_a_secret_is_not_in_what_the_engine_shows(lab: Lab) -> None:
@@ -215,7 +216,8 @@ def test_a_cancelled_prepare_leaves_no_container(lab: Lab) -> None:
 def test_eight_at_once_pass_the_gate(lab: Lab) -> None:
     async def one(sandbox: object, number: int) -> int | None:
         box = lab.sandbox()
-        handle = await box.prepare(lab.spec(("sh", "-c", f"exit {number}")))
+        spec = replace(lab.spec(("sh", "-c", f"exit {number}")), step_id=f"step-{number}")
+        handle = await box.prepare(spec)
         assert await box.go(handle)
         end = await box.wait(handle)
         await box.remove(handle)

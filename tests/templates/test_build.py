@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import tarfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wfconsole.ports import WfconsoleError
-from wfconsole.sandbox.templates import build as building, rootfs, state
+from wfconsole.sandbox.policy import Policy
+from wfconsole.sandbox.templates import build as building, inventory, rootfs, small
 from wfconsole.sandbox.templates.engine import Engine
-from wfconsole.sandbox.templates.shape import Rootfs, Template
-from wfconsole.sandbox.templates.state import check
+from wfconsole.sandbox.templates.shape import Archive, Rootfs, Template
 
 TEMPLATE = Template(
     name="tiny",
     description="",
-    digest="d1",
+    digest="whole",
+    image_digest="d1",
     pull="base:1",
     rootfs=Rootfs(suite="bookworm"),
-    env={"LANG": "C"},
+    policy=Policy(env={"LANG": "C"}),
     tools={"git": ">=2.30"},
 )
+
+
+MAKE = rootfs.make
 
 
 class FakeEngine(Engine):
@@ -60,6 +66,12 @@ class FakeEngine(Engine):
     def image(self, reference: str) -> tuple[str, Mapping[str, str]] | None:
         return self.images.get(reference)
 
+    def details(self, image: str) -> tuple[str, list[str]]:
+        return "linux/amd64", ["sha256:new"]
+
+    def read(self, image: str, path: str) -> bytes | None:
+        return b"Package: git\nStatus: install ok installed\nVersion: 2.39\n"
+
     def forget(self, image: str) -> None:
         self.asked.append(f"forget {image}")
 
@@ -75,18 +87,24 @@ def _no_debootstrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _build(
-    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Template = TEMPLATE
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Template = TEMPLATE, **more: Any
 ) -> tuple[building.BuiltTemplate, list[str]]:
+    async def seal(_template: Template, image: str, _tools: Mapping[str, str]) -> None:
+        engine.asked.append(f"seal {image}")
+
     monkeypatch.setattr(building, "Engine", lambda: engine)
     said: list[str] = []
-    return asyncio.run(building.build(template, cache=tmp_path / "cache", progress=said.append)), said
+    made = building.build(
+        template, cache=tmp_path / "cache", progress=said.append, **{"seal": seal, "committed": None, **more}
+    )
+    return asyncio.run(made), said
 
 
 def test_a_registry_that_answers_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine(pulled="sha256:base")
     built, said = _build(engine, tmp_path, monkeypatch)
     assert (built.way, built.image_id, built.tools) == ("pulled", "sha256:on-top", {"git": "2.39.5"})
-    assert engine.asked == ["pull base:1", "build", "tag sha256:on-top wfconsole/tiny"]
+    assert engine.asked == ["pull base:1", "build", "seal sha256:on-top", "tag sha256:on-top wfconsole/tiny"]
     assert said[-1].startswith("template tiny: pulled, ")
 
 
@@ -96,7 +114,7 @@ def test_without_a_registry_the_packages_are_used_and_it_is_said(
     engine = FakeEngine()
     built, said = _build(engine, tmp_path, monkeypatch)
     assert (built.way, built.image_id) == ("built from packages", "sha256:loaded")
-    assert engine.asked == ["pull base:1", "load", "tag sha256:loaded wfconsole/tiny"]
+    assert engine.asked == ["pull base:1", "load", "seal sha256:loaded", "tag sha256:loaded wfconsole/tiny"]
     assert "no registry answered with base:1" in said
     assert said[-1].startswith("template tiny: built from packages, ")
 
@@ -107,7 +125,7 @@ def test_a_pulled_image_without_the_tools_is_not_taken(tmp_path: Path, monkeypat
     assert built.way == "built from packages"
     assert any("does not serve" in line for line in said)
     assert engine.asked == [
-        "pull base:1", "build", "forget sha256:on-top", "load", "tag sha256:loaded wfconsole/tiny"
+        "pull base:1", "build", "forget sha256:on-top", "load", "seal sha256:loaded", "tag sha256:loaded wfconsole/tiny"
     ]  # fmt: skip
 
 
@@ -136,25 +154,70 @@ def test_the_image_of_before_is_forgotten(tmp_path: Path, monkeypatch: pytest.Mo
     assert engine.asked[-1] == "forget sha256:old"
 
 
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        (None, "missing"),
-        ({}, "stale"),
-        ({"wfconsole.template_digest": "d0"}, "stale"),
-        ({"wfconsole.template_digest": "d1"}, "ok"),
-    ],
-)
-def test_check_compares_the_label_with_the_file(
-    monkeypatch: pytest.MonkeyPatch, labels: dict[str, str] | None, expected: str
+def test_what_differs_from_the_committed_lock_is_told_package_by_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    committed = inventory.document(
+        TEMPLATE, "linux/amd64", ["sha256:old"], {"git": {"version": "1", "sha256": None}}, None
+    )
+    built, said = _build(FakeEngine(), tmp_path, monkeypatch, committed=committed)
+    assert built.differences == ("package git: committed 1, here 2.39", "layers: committed old, here new")
+    assert set(built.differences) <= set(said)
+    again = inventory.differences(built.committed, TEMPLATE, "linux/amd64", ["sha256:new"], {})
+    assert list(again) == []
+
+
+def test_with_frozen_another_image_is_refused_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine()
-    if labels is not None:
-        engine.images["wfconsole/tiny"] = ("sha256:x", labels)
-    monkeypatch.setattr(state, "Engine", lambda: engine)
-    (found,) = asyncio.run(check([TEMPLATE]))
-    assert found.state == expected
-    assert bool(found.remedy) == (expected != "ok")
+    committed = inventory.document(TEMPLATE, "linux/amd64", ["sha256:old"], {}, None)
+    with pytest.raises(WfconsoleError, match="not the committed one") as caught:
+        _build(engine, tmp_path, monkeypatch, committed=committed, frozen=True)
+    assert caught.value.code == "TEMPLATE_MISSING"
+    assert engine.asked[-1] == "forget sha256:loaded"
+    assert not any(asked.startswith(("tag", "seal")) for asked in engine.asked)
+
+
+def test_an_image_that_cannot_be_locked_is_not_tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine()
+
+    async def refuse(_template: Template, _image: str, _tools: Mapping[str, str]) -> None:
+        raise WfconsoleError("TEMPLATE_MISSING", "no lock")
+
+    with pytest.raises(WfconsoleError, match="no lock"):
+        _build(engine, tmp_path, monkeypatch, seal=refuse)
+    assert engine.asked[-1] == "forget sha256:loaded"
+    assert not any(asked.startswith("tag") for asked in engine.asked)
+
+
+def test_an_archive_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tarfile.open(tmp_path / "kept.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("./kept"))
+    engine = FakeEngine(pulled="sha256:base")
+    template = replace(TEMPLATE, archive=Archive(file=tmp_path / "kept.tar", sha256="0"))
+    built, _ = _build(engine, tmp_path, monkeypatch, template)
+    assert built.way == "taken from its archive"
+    assert not any(asked.startswith("pull") for asked in engine.asked)
+
+
+def test_a_dockerfile_is_built_and_the_tools_go_on_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM base:1\n")
+    engine = FakeEngine()
+    template = replace(TEMPLATE, pull=None, rootfs=None, dockerfile=tmp_path / "Dockerfile")
+    built, _ = _build(engine, tmp_path, monkeypatch, template)
+    assert (built.way, engine.asked[:2]) == ("made from its Dockerfile", ["build", "build"])
+
+
+def test_packages_are_read_from_the_image_with_the_hashes_of_what_was_fetched(tmp_path: Path) -> None:
+    (tmp_path / "git_1%3a2.39-0_amd64.deb").write_bytes(b"deb")
+    status = (
+        b"Package: git\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2.39-0\nDescription: x\n more\n\n"
+        b"Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n"
+        b"Package: make\nStatus: install ok installed\nArchitecture: amd64\nVersion: 4\n"
+    )
+    sha256 = hashlib.sha256(b"deb").hexdigest()
+    assert inventory.of_debian(status, tmp_path) == {
+        "git": {"version": "1:2.39-0", "sha256": sha256}, "make": {"version": "4", "sha256": None}
+    }  # fmt: skip
 
 
 @pytest.mark.engine
@@ -164,10 +227,10 @@ def test_a_small_tar_becomes_an_image_with_labels_and_environment(tmp_path: Path
         entry = tarfile.TarInfo("./hello")
         entry.size = 2
         content.addfile(entry, io.BytesIO(b"hi"))
-    engine = Engine()
+    engine, policy = Engine(), Policy(env={"A": 'quote " and $x é'})
     tag = f"wfconsole/test-{uuid.uuid4().hex[:8]}"
     try:
-        image_id = engine.load(tar, building._changes(replace(TEMPLATE, name="test", env={"A": 'quote " and $x é'})))
+        image_id = engine.load(tar, building._changes(replace(TEMPLATE, name="test", policy=policy)))
         engine.tag(image_id, tag)
         assert engine.image(tag) == (
             image_id,
@@ -179,6 +242,36 @@ def test_a_small_tar_becomes_an_image_with_labels_and_environment(tmp_path: Path
     finally:
         engine.forget(tag)
         engine.close()
+
+
+@pytest.mark.engine
+def test_two_builds_that_share_nothing_give_the_same_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the shipped `busybox` template under another name, so that the real one keeps its tag."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    template = Template(
+        name=name, description="", digest="d", rootfs=Rootfs(builder="busybox"), tools={"busybox": ">=1.30"},
+        policy=Policy(env={"LANG": "C.UTF-8", "PATH": "/bin"}),
+    )  # fmt: skip
+    layers: list[list[str]] = []
+    monkeypatch.setattr(rootfs, "make", MAKE)
+
+    async def seal(_template: Template, image_id: str, _versions: Mapping[str, str]) -> None:
+        layers.append(engine.details(image_id)[1])
+
+    engine = Engine()
+    try:
+        for cache in ("one", "two"):
+            asyncio.run(building.build(template, cache=tmp_path / cache, progress=lambda _: None, seal=seal))
+            engine.forget(template.tag)
+    finally:
+        engine.close()
+    assert layers[0] == layers[1]
+    assert len(layers[0]) == 1
+    committed = inventory.read(Path(__file__).parents[2] / "recipes/templates/busybox.lock.json")
+    assert committed is not None
+    its = committed["platforms"]["linux/amd64"]
+    if inventory.of_busybox(small.program()) == its["packages"]:
+        assert layers[0] == its["layers"]
 
 
 @pytest.mark.engine

@@ -25,7 +25,7 @@ _HINT = "install a static busybox (Debian, Ubuntu: apt-get install busybox-stati
 
 def interpreter(cache: Path, candidates: tuple[Path, ...] = CANDIDATES) -> Path:
     """The copy in `cache`, made when it is not there. Raises SANDBOX_UNAVAILABLE when the host has no static busybox."""
-    content = _static(candidates)
+    content = static(candidates)
     copy = cache / f"busybox-{hashlib.sha256(content).hexdigest()[:16]}"
     if copy.is_file() and copy.stat().st_size == len(content):
         return copy
@@ -38,7 +38,8 @@ def interpreter(cache: Path, candidates: tuple[Path, ...] = CANDIDATES) -> Path:
     return copy
 
 
-def _static(candidates: tuple[Path, ...]) -> bytes:
+def static(candidates: tuple[Path, ...] = CANDIDATES) -> bytes:
+    """The first of these programs that is static. Raises SANDBOX_UNAVAILABLE when none is."""
     for path in candidates:
         try:
             content = path.read_bytes()

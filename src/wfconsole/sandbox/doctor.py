@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wfconsole.sandbox.engine import Engine
-from wfconsole.sandbox.images import REPOSITORY
+from wfconsole.sandbox.engine import Engine, refuse_desktop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,7 @@ async def engine_report(docker_host: str | None = None) -> EngineReport:
     try:
         version: dict[str, Any] = await engine.call(lambda client: client.version())
         info: dict[str, Any] = await engine.call(lambda client: client.info())
+        refuse_desktop(info)
         images: list[dict[str, Any]] = await engine.call(lambda client: client.images())
     finally:
         await engine.close()
@@ -53,7 +53,7 @@ async def engine_report(docker_host: str | None = None) -> EngineReport:
 
 
 def _templates(images: list[dict[str, Any]]) -> dict[str, str]:
-    prefix = f"{REPOSITORY}/"
+    prefix = "wfconsole/"
     return {
         tag.removeprefix(prefix).removesuffix(":latest"): str(image["Id"])
         for image in images

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from wfconsole.ports import WfconsoleError
@@ -17,10 +17,13 @@ from wfconsole.sandbox.threads import Threads
 
 T = TypeVar("T")
 Client = Any
-"""A `docker.APIClient`: imported at the first call, and its stubs leave half of what we use untyped."""
+"""A `LocalClient`: imported at the first call, and its stubs leave half of what we use untyped."""
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 CALL_S = 30.0
 """How long an engine may take to answer before it counts as wedged."""
+
+CALLS, WAITS = 16, 256
+"""Calls and waits at once; each has a connection, and the pool holds them all, or it would complain on stderr."""
 
 
 class Missing(Exception):  # noqa: N818  # an answer of the engine, not a failure
@@ -39,8 +42,8 @@ class Engine:
         self._client: Client | None = None
         self._first = threading.Lock()
         self._identity: str | None = None
-        self._threads = Threads(16, "wfconsole-docker")
-        self._waits = Threads(256, "wfconsole-docker-wait")
+        self._threads = Threads(CALLS, "wfconsole-docker")
+        self._waits = Threads(WAITS, "wfconsole-docker-wait")
 
     @property
     def socket_path(self) -> str:
@@ -67,9 +70,10 @@ class Engine:
         return await self._threads.call(function, deadline=seconds)
 
     async def identity(self) -> str:
-        """The engine's own id: names the gate that all processes share."""
+        """The engine's own id: names the gate that all processes share. Refuses Docker Desktop."""
         if self._identity is None:
             info: dict[str, Any] = await self.call(lambda client: client.info())
+            refuse_desktop(info)
             self._identity = str(info.get("ID") or info.get("Name") or "engine")
         return self._identity
 
@@ -93,15 +97,15 @@ class Engine:
 
     def _connect(self) -> Client:
         path = self.socket_path
-        with socket.socket(socket.AF_UNIX) as probe:  # 30 us; the SDK hides why a socket refuses, and leaks its own
+        with socket.socket(socket.AF_UNIX) as probe:  # 30 us; the SDK hides why a socket refuses
             probe.settimeout(CALL_S)
             probe.connect(path)
         with self._first:
             if self._client is None:
-                from docker import APIClient
+                from wfconsole.sandbox.client import LocalClient
 
-                self._client = APIClient(
-                    base_url=f"unix://{path}", version="auto", timeout=int(CALL_S), max_pool_size=64
+                self._client = LocalClient(
+                    base_url=f"unix://{path}", version="auto", timeout=int(CALL_S), max_pool_size=CALLS + WAITS
                 )
             return self._client
 
@@ -124,6 +128,16 @@ class Engine:
             "SANDBOX_UNAVAILABLE",
             f"the Docker engine at {path} does not answer: {error}",
             "start it (systemctl start docker), then run `wfconsole doctor`",
+        )
+
+
+def refuse_desktop(info: Mapping[str, Any]) -> None:
+    """Raises SANDBOX_UNAVAILABLE for Docker Desktop, whose socket is of this machine and whose engine is not."""
+    if "docker desktop" in str(info.get("OperatingSystem", "")).lower() or info.get("Name") == "docker-desktop":
+        raise WfconsoleError(
+            "SANDBOX_UNAVAILABLE",
+            "this is Docker Desktop: its engine runs in a virtual machine, with folders and limits of its own",
+            "use an engine of this machine itself: set DOCKER_HOST=unix:///var/run/docker.sock, or run wfconsole on a Linux host",
         )
 
 

@@ -35,6 +35,19 @@ class Account:
         uid = os.geteuid()
         return cls(NOBODY, NOBODY) if uid == 0 else cls(uid, os.getegid())
 
+    @classmethod
+    def of(cls, uid: int | None, gid: int | None) -> Account:
+        """The account that a template names; None is the operator's. Another one than ours needs root: folders change hands."""
+        if uid is None or gid is None:
+            return cls.here()
+        if os.geteuid() not in {0, uid}:
+            raise WfconsoleError(
+                "SANDBOX_UNAVAILABLE",
+                f"the template runs as user {uid}, which only root can set up",
+                "use user: operator",
+            )
+        return cls(uid, gid)
+
 
 def write(spec: SandboxSpec, env: dict[str, str], account: Account, secrets: Path) -> None:
     """Make all folders and files of the attempt. Raises INPUT_INVALID for what no process can be given."""
@@ -59,7 +72,31 @@ def write(spec: SandboxSpec, env: dict[str, str], account: Account, secrets: Pat
 
 def secrets_folder(name: str) -> Path:
     """Where the secrets of the container of that name lie while it lives."""
-    return TMPFS / f"wfconsole-{os.geteuid()}" / name
+    return tmpfs() / name
+
+
+def raw_folder(name: str) -> Path:
+    """Where such a container writes what must not reach a disk before its secrets are hidden."""
+    return tmpfs() / f"{name}.out"
+
+
+def tmpfs() -> Path:
+    """Folder of the account on the host's tmpfs; not made here."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    top = Path(runtime) if runtime and not TMPFS.is_dir() else TMPFS
+    return top / f"wfconsole-{os.geteuid()}"
+
+
+def empty(folder: Path) -> None:
+    """Make the folder; what an attempt that never began has left in it goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _clear(folder)
+
+
+def discard_private(name: str) -> None:
+    """Remove all that lies on the tmpfs for the container of that name."""
+    discard(secrets_folder(name))
+    discard(raw_folder(name))
 
 
 def own(top: Path, account: Account) -> None:
@@ -128,15 +165,21 @@ def _files(spec: SandboxSpec, env: dict[str, str], account: Account) -> dict[str
     return files
 
 
-def _write_secrets(spec: SandboxSpec, folder: Path, account: Account) -> None:
-    if not TMPFS.is_dir():
-        raise WfconsoleError("SANDBOX_UNAVAILABLE", f"secrets need the tmpfs {TMPFS}", f"mount a tmpfs at {TMPFS}")
-    folder.parent.mkdir(mode=0o700, exist_ok=True)
-    parent = folder.parent.lstat()
-    if not stat.S_ISDIR(parent.st_mode) or parent.st_uid != os.geteuid() or parent.st_mode & 0o077:
+def make_private() -> None:
+    """Make this account's folder on the tmpfs. Raises SANDBOX_UNAVAILABLE when there is none, or it is somebody else's."""
+    folder = tmpfs()
+    if not folder.parent.is_dir():
         raise WfconsoleError(
-            "SANDBOX_UNAVAILABLE", f"{folder.parent} is not this account's own folder", f"remove {folder.parent}"
+            "SANDBOX_UNAVAILABLE", f"secrets need the tmpfs {folder.parent}", f"mount a tmpfs at {folder.parent}"
         )
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise WfconsoleError("SANDBOX_UNAVAILABLE", f"{folder} is not this account's own folder", f"remove {folder}")
+
+
+def _write_secrets(spec: SandboxSpec, folder: Path, account: Account) -> None:
+    make_private()
     discard(folder)
     folder.mkdir(mode=0o700)
     for name, content in spec.secrets.items():

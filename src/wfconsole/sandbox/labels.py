@@ -23,7 +23,12 @@ _FOREIGN = re.compile(r"[^A-Za-z0-9_.-]")
 def container_name(database_id: str, spec: SandboxSpec) -> str:
     """``wfc-DB8-RUN-STEP-N`` with the step's slashes as dots."""
     step = spec.step_id.replace("/", ".")
-    return _FOREIGN.sub("-", f"wfc-{database_id[:8]}-{spec.run_id}-{step}-{spec.attempt}")
+    return container_prefix(database_id, spec.run_id) + _FOREIGN.sub("-", f"{step}-{spec.attempt}")
+
+
+def container_prefix(database_id: str, run_id: str = "") -> str:
+    """What the names of all containers of a run begin with; without a run, those of the whole state folder."""
+    return _FOREIGN.sub("-", f"wfc-{database_id[:8]}-{run_id}-" if run_id else f"wfc-{database_id[:8]}-")
 
 
 def labels(database_id: str, owner: str, spec: SandboxSpec) -> Mapping[str, str]:

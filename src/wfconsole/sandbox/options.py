@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from wfconsole.ports import SandboxSpec, WfconsoleError
-from wfconsole.sandbox import runner
+from wfconsole.sandbox import network, runner, seccomp
 from wfconsole.sandbox.folders import Account
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def environment(spec: SandboxSpec) -> dict[str, str]:
-    """The complete environment of each command: ours, then the step's."""
+def environment(spec: SandboxSpec, template: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The complete environment of each command: ours, then the template's, then the step's."""
     home = runner.HOME
     return {
         "PATH": PATH,
@@ -39,6 +39,8 @@ def environment(spec: SandboxSpec) -> dict[str, str]:
         "npm_config_cache": f"{home}/.cache/npm",
         "GOCACHE": f"{home}/.cache/go",
         "CARGO_HOME": f"{home}/.cargo",
+        **(template or {}),
+        **network.environment(spec),
         **spec.env,
     }
 
@@ -51,8 +53,9 @@ def body(
     account: Account,
     busybox: Path,
     secrets: Path | None,
+    fence: network.Fence | None = None,
 ) -> dict[str, Any]:
-    """The request that creates the container of `spec`."""
+    """The request that creates the container of `spec`; `fence` is the network of one with an allow-list."""
     return {
         "Image": image_id,
         "Entrypoint": list(runner.COMMAND_LINE),
@@ -68,21 +71,19 @@ def body(
         "AttachStdout": False,
         "AttachStderr": False,
         "Tty": False,
-        "HostConfig": _host(spec, account=account, busybox=busybox, secrets=secrets),
+        "HostConfig": {**_host(spec, account=account, busybox=busybox, secrets=secrets), **_reach(spec, fence)},
     }
 
 
 def check(spec: SandboxSpec, socket_path: str) -> None:
-    """Refuse what a sandbox never gets. Raises POLICY_BLOCKED."""
+    """Refuse what a sandbox never gets. Raises POLICY_BLOCKED, INPUT_INVALID."""
     if not isinstance(spec.network, str):
+        network.places(spec.network)
+    elif spec.network not in {"none", "bridge"}:
         raise WfconsoleError(
             "POLICY_BLOCKED",
-            "a network limited to some hosts is not available in this version",
-            "use network: none or bridge",
-        )
-    if spec.network not in {"none", "bridge"}:
-        raise WfconsoleError(
-            "POLICY_BLOCKED", f"the network {spec.network} is not for sandboxes", "use network: none or bridge"
+            f"the network {spec.network} is not for sandboxes",
+            "use network: none, bridge or a list of host:port",
         )
     engine = Path(socket_path).resolve()
     for mount in spec.mounts:
@@ -103,11 +104,10 @@ def _host(spec: SandboxSpec, *, account: Account, busybox: Path, secrets: Path |
         "Init": False,
         "Privileged": False,
         "ReadonlyRootfs": True,
-        "NetworkMode": spec.network,
         "IpcMode": "private",
         "CgroupnsMode": "private",
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges"],
+        "SecurityOpt": ["no-new-privileges", seccomp.option()],
         "RestartPolicy": {"Name": "no"},
         "LogConfig": {"Type": "none"},
         "OomScoreAdj": 500,
@@ -129,6 +129,20 @@ def _host(spec: SandboxSpec, *, account: Account, busybox: Path, secrets: Path |
     }
 
 
+def _reach(spec: SandboxSpec, fence: network.Fence | None) -> dict[str, Any]:
+    """The network. With an allow-list the engine's resolver is to ask nobody: names would leave by it."""
+    if isinstance(spec.network, str):
+        return {"NetworkMode": spec.network}
+    if fence is None:
+        raise TypeError("an allow-list without its network")
+    return {
+        "NetworkMode": fence.network,
+        "ExtraHosts": list(fence.hosts),
+        "Dns": ["127.0.0.1"],
+        "DnsOptions": ["attempts:1"],
+    }
+
+
 def _mounts(spec: SandboxSpec, *, busybox: Path, secrets: Path | None) -> list[dict[str, Any]]:
     mounts = [
         _bind(busybox, runner.BUSYBOX),
@@ -139,6 +153,8 @@ def _mounts(spec: SandboxSpec, *, busybox: Path, secrets: Path | None) -> list[d
     ]
     if secrets is not None:
         mounts.append(_bind(secrets, runner.SECRETS))
+    if not isinstance(spec.network, str):
+        mounts.append(_bind(network.folder_of(spec) / network.RESOLVER, "/etc/resolv.conf"))
     return mounts + [_bind(mount.source, mount.target, read_only=mount.read_only) for mount in spec.mounts]
 
 

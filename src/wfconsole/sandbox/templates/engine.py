@@ -6,7 +6,9 @@ Surprising: a pull that is silent for eight seconds counts as "no registry here"
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,12 +48,12 @@ class Engine:
     def client(self) -> docker.DockerClient:
         """Raises WfconsoleError SANDBOX_UNAVAILABLE when nothing answers."""
         if self._client is None:
-            import docker
             from docker.errors import DockerException
 
+            from wfconsole.sandbox.client import LocalDocker
+
             try:
-                client = docker.from_env(timeout=_IMPORT_TIMEOUT)
-                client.ping()
+                client = LocalDocker.from_env(timeout=_IMPORT_TIMEOUT)  # asks for the version, so it answers
             except DockerException as error:
                 raise WfconsoleError(
                     "SANDBOX_UNAVAILABLE",
@@ -73,11 +75,12 @@ class Engine:
 
     def pull(self, reference: str) -> str | None:
         """The image id of a pulled image; None where no registry answers in time or has it."""
-        import docker
         import requests
         from docker.errors import DockerException
 
-        client = docker.from_env(timeout=PULL_SILENCE)
+        from wfconsole.sandbox.client import LocalDocker
+
+        client = LocalDocker.from_env(timeout=PULL_SILENCE)
         name, _, tag = reference.partition(":") if "@" not in reference else (reference, "", "")
         try:
             for event in client.api.pull(name, tag=tag or None, stream=True, decode=True):
@@ -149,6 +152,27 @@ class Engine:
         except ImageNotFound:
             return None
         return str(found.id), dict(found.labels)
+
+    def details(self, image: str) -> tuple[str, list[str]]:
+        """(platform, layers) of an image that is there."""
+        found = self.client.images.get(image).attrs
+        return f"{found['Os']}/{found['Architecture']}", list(found["RootFS"].get("Layers") or ())
+
+    def read(self, image: str, path: str) -> bytes | None:
+        """A file of an image, read without running anything of it; None when it is not there."""
+        from docker.errors import NotFound
+
+        container = self.client.containers.create(image, ["-"], network_mode="none", labels={"wfconsole.build": ""})
+        try:
+            chunks, _ = container.get_archive(path)
+            with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+                member = tar.next()
+                content = tar.extractfile(member) if member is not None and member.isfile() else None
+                return None if content is None else content.read()
+        except NotFound:
+            return None
+        finally:
+            container.remove(force=True, v=True)
 
     def forget(self, image: str) -> None:
         """Remove an image unless a container or another tag still uses it; that it stays then is no failure."""

@@ -16,14 +16,15 @@ MOUNT_POINTS = ("artifacts", "inputs", "recipe", "scratch", "workspace")
 _GIT = b"[safe]\n\tdirectory = *\n[advice]\n\tdetachedHead = false\n[init]\n\tdefaultBranch = main\n"
 
 
-def overlay(tar: tarfile.TarFile, tools: Path | None) -> None:
-    """Add mount points, ``python``, git's settings and everything below `tools` to an open tar."""
+def overlay(tar: tarfile.TarFile, tools: Path | None, *, python: bool = True) -> None:
+    """Add mount points, git's settings, everything below `tools` and, where there is a ``python3``, ``python`` to an open tar."""
     there = {name.rstrip("/") for name in tar.getnames()}  # the engine refuses a path that comes twice, folders too
     for name in MOUNT_POINTS:
         tar.addfile(_entry(f"./{name}", tarfile.DIRTYPE, 0o755))
-    python = _entry("./usr/bin/python", tarfile.SYMTYPE, 0o777)
-    python.linkname = "python3"
-    tar.addfile(python)
+    if python:
+        link = _entry("./usr/bin/python", tarfile.SYMTYPE, 0o777)
+        link.linkname = "python3"
+        tar.addfile(link)
     settings = _entry("./etc/gitconfig", tarfile.REGTYPE, 0o644)
     settings.size = len(_GIT)
     tar.addfile(settings, io.BytesIO(_GIT))
@@ -35,7 +36,15 @@ def joined(base: Path, tools: Path | None, target: Path) -> None:
     """Write `target`: the tar `base` followed by the overlay."""
     shutil.copyfile(base, target)
     with tarfile.open(target, "a", format=tarfile.GNU_FORMAT) as tar:
-        overlay(tar, tools)
+        overlay(tar, tools, python="./usr/bin/python3" in tar.getnames())
+
+
+def alone(dockerfile: bytes, target: Path) -> None:
+    """Write `target`: a build context with nothing but a Dockerfile."""
+    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
+        entry = _entry("Dockerfile", tarfile.REGTYPE, 0o644)
+        entry.size = len(dockerfile)
+        tar.addfile(entry, io.BytesIO(dockerfile))
 
 
 def context(dockerfile: str, tools: Path | None, target: Path) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wfconsole.ports import WfconsoleError
+from wfconsole.sandbox.templates import small
 from wfconsole.sandbox.templates.shape import BUILDER, Rootfs
 
 _PYTHON_FOLDERS = "/usr/lib/python3 /usr/lib/python3.[0-9]*"
@@ -45,6 +46,8 @@ chmod 644 "$4"
 
 def cached(rootfs: Rootfs, cache: Path) -> Path:
     """Where the tar of this root file system lies once it was built; the name covers suite, packages and builder."""
+    if rootfs.builder == "busybox":
+        return cache / f"rootfs-busybox-{hashlib.sha256(small.program()).hexdigest()[:16]}.tar"
     key = "\n".join((str(BUILDER), _architecture(), rootfs.suite, *rootfs.packages))
     return cache / f"rootfs-{rootfs.suite}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.tar"
 
@@ -57,6 +60,12 @@ async def make(rootfs: Rootfs, cache: Path, progress: Callable[[str], None]) -> 
     target = cached(rootfs, cache)
     if target.is_file():
         progress(f"root file system: {target.name} from the cache")
+        return target
+    if rootfs.builder == "busybox":
+        cache.mkdir(parents=True, exist_ok=True)
+        draft = target.with_suffix(f".{os.getpid()}.part")
+        await asyncio.to_thread(small.write, draft)
+        draft.replace(target)
         return target
     prefix = await _root_prefix()
     if shutil.which("debootstrap", path=_path_with_sbin()) is None:
