@@ -6,7 +6,7 @@ import pytest
 
 from tests.compiler.test_compile import compiled, plan_of
 from tests.compiler.test_findings import only
-from wfconsole.domain.plan import ApprovalBody, ApproverRule, ContextSpec, InputSpec, OtherBody, QuestionBody
+from wfconsole.domain.plan import ApprovalBody, ApproverRule, ContextSpec, EmailBody, InputSpec, OtherBody, QuestionBody
 
 DAY_MS = 24 * 3600 * 1000
 HEAD = "recipe: r\ninputs: {n: {type: integer}}\n"
@@ -66,6 +66,44 @@ def test_rules_of_risk_are_the_recipes_own() -> None:
     )
     assert isinstance(found, ApprovalBody)
     assert found.context.rules == ({"when": "src/**", "level": "high", "why": "core"}, {"level": "low"})
+
+
+@pytest.mark.parametrize(
+    ("approvers", "who"),
+    [
+        ("{count: '${{ inputs.n }}'}", {"count": {"$expr": "inputs.n"}}),
+        ("{count: '${{ inputs.n }}', any_of: []}", {"count": {"$expr": "inputs.n"}}),
+        ("{any_of: ['${{ inputs.n }}', bob], count: 2}", {"any_of": [{"$expr": "inputs.n"}, "bob"], "count": 2}),
+        ("{any_of: '${{ inputs.n }}', not_author: true}", {"any_of": {"$expr": "inputs.n"}, "not_author": True}),
+        ("{count: 2, not_author: '${{ inputs.n }}'}", {"count": 2, "not_author": {"$expr": "inputs.n"}}),
+    ],
+)
+def test_approvers_with_expressions_are_kept_as_written_until_the_gate_is_begun(approvers: str, who: object) -> None:
+    found = body_of(gate(f"approval: {{title: x, approvers: {approvers}}}"))
+    assert isinstance(found, ApprovalBody)
+    assert (found.who, found.approvers) == (who, ApproverRule())
+    assert found.wants_principals
+
+
+def test_an_empty_list_of_names_in_the_recipe_means_anybody() -> None:
+    found = body_of(gate("approval: {title: x, approvers: {any_of: []}}"))
+    assert isinstance(found, ApprovalBody)
+    assert (found.who, found.wants_principals) == (None, False)
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+@pytest.mark.parametrize(
+    ("kind", "column"), [("approval: {title: x}", 44), ("question: {prompt: x, choices: [a]}", 59)]
+)
+def test_a_gate_may_not_be_allowed_to_fail(kind: str, column: int, value: str) -> None:
+    line, at, path, message = only(gate(f"{kind}, allow_failure: {value}"))
+    assert (line, at, path) == (6, column, "steps.gate.allow_failure")
+    assert message == f"`allow_failure` does nothing beside `{kind.partition(':')[0]}`"
+
+
+def test_a_default_of_allow_failure_does_not_reach_a_gate() -> None:
+    plan = plan_of(gate("approval: {title: x}", "defaults: {allow_failure: true}\n"))
+    assert [(step.step_id, step.allow_failure) for step in plan.steps] == [("a", True), ("b", True), ("gate", False)]
 
 
 def test_a_question_with_choices() -> None:
@@ -139,13 +177,9 @@ def test_a_gate_that_could_not_work_is_refused_where_it_is_wrong(
 @pytest.mark.parametrize(
     ("step", "feature"),
     [
-        ("approval: {title: x, approvers: {count: '${{ inputs.n }}'}}", "an expression in `approvers`"),
-        ("approval: {title: x, approvers: {any_of: ['${{ inputs.n }}']}}", "an expression in `approvers`"),
-        ("approval: {title: x, approvers: {not_author: '${{ inputs.n }}'}}", "an expression in `approvers`"),
         ("approval: {title: x, context: {files: ['a${{ inputs.n }}']}}", "an expression in `context`"),
         ("question: {prompt: x, choices: '${{ inputs.n }}'}", "an expression in `choices`"),
         ("question: {prompt: x, choices: [a], default: '${{ inputs.n }}'}", "an expression in `default`"),
-        ("approval: {title: x, on_reject: {retry_from: a}}", "`on_reject: {retry_from}`"),
     ],
 )
 def test_what_is_not_known_before_the_gate_opens_is_valid_and_unavailable(step: str, feature: str) -> None:
@@ -155,9 +189,31 @@ def test_what_is_not_known_before_the_gate_opens_is_valid_and_unavailable(step: 
     assert isinstance(result.plan.step("gate").body, OtherBody) == feature.startswith("an expression")
 
 
-def test_retry_from_for_the_whole_recipe_is_unavailable_too() -> None:
-    result = compiled(gate("approval: {title: x}", "on_reject: {retry_from: a}\n"))
-    assert [(item.step_id, item.feature) for item in result.unavailable] == [("", "`on_reject: {retry_from}`")]
+@pytest.mark.parametrize(
+    ("own", "whole"), [("approval: {title: x, on_reject: {retry_from: a}}", ""), ("approval: {title: x}", "a")]
+)
+def test_st_wf_007_a_rejection_may_start_again_at_a_step_before_the_gate(own: str, whole: str) -> None:
+    result = compiled(gate(own, f"on_reject: {{retry_from: {whole}}}\n" if whole else ""))
+    assert (result.findings, result.unavailable) == ((), ())
+    assert result.plan is not None
+    body = result.plan.step("gate").body
+    assert isinstance(body, ApprovalBody)
+    assert body.on_reject == {"retry_from": "a"}
+
+
+def test_a_rejection_cannot_start_again_at_a_step_that_is_not_before_the_gate() -> None:
+    said = "'later' is not upstream of gate 'gate', so its rejection cannot start there"
+    later = "  later: {needs: [gate], run: x}\n"
+    (finding,) = compiled(gate("approval: {title: x, on_reject: {retry_from: later}}") + later).findings
+    assert (finding.message, finding.line, finding.path) == (said, 6, "steps.gate.approval.on_reject.retry_from")
+    assert "'gate' needs" in finding.hint
+    (finding,) = compiled(gate("approval: {title: x}", "on_reject: {retry_from: later}\n") + later).findings
+    assert (finding.message, finding.path) == (said, "on_reject.retry_from")
+
+
+def test_a_gate_with_its_own_way_does_not_ask_where_the_recipes_leads() -> None:
+    text = gate("approval: {title: x, on_reject: route}", "on_reject: {retry_from: later}\n")
+    assert compiled(text + "  later: {needs: [gate], run: x}\n").findings == ()
 
 
 def test_later_steps_may_read_a_forms_answers() -> None:
@@ -172,3 +228,24 @@ def test_tests_of_a_step_without_a_report_are_a_warning() -> None:
         "a: {run: x}", "a: {run: x, reports: {junit: j.xml}}"
     )
     assert compiled(reports).findings == ()
+
+
+LETTER = "email: {via: mail, to: [ops], subject: Hi, attach: [a.txt]}"
+
+
+def test_a_letter_is_lowered_as_it_was_written() -> None:
+    assert body_of(f"recipe: r\nsteps: {{m: {{{LETTER}}}}}\n", "m") == EmailBody(
+        via="mail", to=["ops"], subject="Hi", attach=["a.txt"]
+    )
+
+
+def test_a_previewed_effect_that_does_not_wait_for_its_gate_is_refused() -> None:
+    text = f"recipe: r\nsteps:\n  g: {{approval: {{title: x, context: {{preview: [m]}}}}}}\n  m: {{{LETTER}}}\n"
+    line, _, path, message = only(text)
+    assert (line, path) == (3, "steps.g.approval.context.preview[0]")
+    assert "'m' does not wait for this gate" in message
+
+
+def test_an_output_of_an_effect_is_an_expression() -> None:
+    found = only(f"recipe: r\nsteps: {{m: {{{LETTER}, outputs: {{a: string}}}}}}\n")
+    assert found[2:] == ("steps.m.outputs.a", "an output of an effect is an expression")

@@ -21,7 +21,6 @@ from wfconsole.domain.values import resolve
 from wfconsole.views.risk import custom_rule
 
 _OPEN = {
-    "approvers": "an expression in `approvers`",
     "context": "an expression in `context`",
     "choices": "an expression in `choices`",
     "default": "an expression in `default`",
@@ -56,9 +55,15 @@ def _check_approval(item: Item, graph: Graph, reading: Reading) -> None:
             elif key == "preview" and found.kind not in EFFECTS:
                 message = f"'{name}' has no payload to show: it is no effect"
                 reading.report(reading.value_place(at), at, message, f"effects are {', '.join(sorted(EFFECTS))}")
+            elif key == "preview" and item.step_id not in graph.upstream(found):
+                message = f"'{name}' does not wait for this gate, so it could be done before anybody approved it"
+                reading.report(reading.value_place(at), at, message, f"add the gate to its `needs`: [{item.name}]")
     _check_rules(context.get("risk"), (*path, "context", "risk"), reading)
     _check_approvers(body.get("approvers") or {}, (*path, "approvers"), reading)
-    check_retry_from(body.get("on_reject"), (*path, "on_reject"), lambda name: graph.find(item, name), reading)
+    target = check_retry_from(body.get("on_reject"), (*path, "on_reject"), lambda name: graph.find(item, name), reading)
+    if target is not None and not _is_before(target, item, graph):
+        at = (*path, "on_reject", "retry_from")
+        reading.report(reading.value_place(at), at, *_not_before(target, item))
 
 
 def _says_nothing(item: Item) -> bool:
@@ -79,18 +84,42 @@ def _check_rules(rules: Json, path: Path, reading: Reading) -> None:
 
 def _check_approvers(who: dict[str, Json], path: Path, reading: Reading) -> None:
     count, names = who.get("count", 1), who.get("any_of") or ()
-    if isinstance(count, int) and names and count > len(names):
+    if isinstance(count, int) and isinstance(names, list) and names and count > len(names):
         at = (*path, "count")
         message = f"{count} people have to approve, and `any_of` names {len(names)}"
         reading.report(reading.value_place(at), at, message, "name more people, or lower the count")
 
 
-def check_retry_from(value: Json, path: Path, find: Callable[[str], Item | None], reading: Reading) -> None:
-    """The step that a rejection starts again at exists."""
+def check_retry_from(value: Json, path: Path, find: Callable[[str], Item | None], reading: Reading) -> Item | None:
+    """The step that a rejection starts again at; reported when there is none of that name."""
     name = value.get("retry_from") if isinstance(value, dict) else None
-    if name is not None and find(name) is None:
+    found = None if name is None else find(name)
+    if name is not None and found is None:
         at = (*path, "retry_from")
         reading.report(reading.value_place(at), at, f"unknown step '{name}'", "name a step to start again at")
+    return found
+
+
+def check_every_retry_from(value: Json, path: Path, graph: Graph, reading: Reading) -> None:
+    """The recipe's own `on_reject`, which holds for every approval that has none itself."""
+    target = check_retry_from(value, path, graph.items.get, reading)
+    for item in graph.items.values() if target is not None else ():
+        has_own = (item.value.get("body") or {}).get("on_reject") is not None if item.kind == "approval" else True
+        if target is not None and not has_own and not _is_before(target, item, graph):
+            at = (*path, "retry_from")
+            reading.report(reading.value_place(at), at, *_not_before(target, item))
+
+
+def _is_before(target: Item, gate: Item, graph: Graph) -> bool:
+    """Has the step, or a group around it, ended whenever the gate opens?"""
+    parts = target.step_id.split("/")
+    around = {"/".join(parts[:count]) for count in range(1, len(parts) + 1)}
+    return not around.isdisjoint(graph.upstream(gate))
+
+
+def _not_before(target: Item, gate: Item) -> tuple[str, str]:
+    message = f"'{target.step_id}' is not upstream of gate '{gate.step_id}', so its rejection cannot start there"
+    return message, f"name a step that '{gate.step_id}' needs, directly or not"
 
 
 def _check_question(item: Item, reading: Reading) -> None:
@@ -137,5 +166,3 @@ def open_features(item: Item) -> Iterator[tuple[str, Path]]:
     path: Path = (*item.path, item.kind)
     for found in lower.open_ends(item):
         yield _OPEN[str(found[0])], (*path, *found)
-    if isinstance((item.value.get("body") or {}).get("on_reject"), dict):
-        yield "`on_reject: {retry_from}`", (*path, "on_reject")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from wfconsole.compiler.commands import Commands, Script
 from wfconsole.compiler.forms import AnyJson, Key, Many, Named, OneOf, Record
 from wfconsole.compiler.shapes import Bare, Choice, Duration, Flag, Number, Shape, Text
+from wfconsole.domain.plan import EFFECT_KINDS
 
 NAME = "[a-z][a-z0-9_]*"
 STEP_NAME = "[a-z][a-z0-9_-]{0,62}"
@@ -21,7 +22,12 @@ ADDRESSES = OneOf(wanted="an address or a list of them", scalar=FILLED, listing=
 STEP_REF = Text(pattern=f"{STEP_NAME}(/{STEP_NAME})*", hint="the name of a step")
 STEP_REFS = Many(item=STEP_REF, unique=True)
 RETRY_FROM = Record(
-    title="on_reject", keys={"retry_from": Key(shape=STEP_REF, required=True, doc="a step to start again at")}
+    title="on_reject",
+    keys={
+        "retry_from": Key(
+            shape=STEP_REF, required=True, doc="a step to start again at, told why in /rejection/reason.txt"
+        )
+    },
 )
 ON_REJECT = OneOf(
     wanted="cancel, route or {retry_from: STEP}", scalar=Choice(words=("cancel", "route")), table=RETRY_FROM
@@ -76,7 +82,10 @@ APPROVAL = Record(
                 title="approvers",
                 keys={
                     "count": Key(shape=Number(whole=True, minimum=1, templated=True)),
-                    "any_of": Key(shape=Many(item=FILLED, unique=True), doc="principals of an allowed_signers file"),
+                    "any_of": Key(
+                        shape=Many(item=FILLED, unique=True, templated=True),
+                        doc="principals of an allowed_signers file",
+                    ),
                     "not_author": Key(shape=Flag(templated=True)),
                 },
             )
@@ -174,7 +183,7 @@ KINDS: dict[str, Shape | None] = {
 """Kind key to the shape of its value; None: a group, whose value is steps again."""
 
 GATES = frozenset({"approval", "question"})
-EFFECTS = frozenset({"pull_request", "merge", "comment", "issue", "email"})
+EFFECTS = EFFECT_KINDS
 
 _ALWAYS = frozenset({"needs", "when", "allow_failure"})
 _SANDBOX = frozenset({
@@ -190,8 +199,8 @@ KEYS_BESIDE: dict[str, frozenset[str]] = {
     "uses": _ALWAYS | {"with", "outputs", "timeout", "map"},
     "set": _ALWAYS | {"map"},
     "check": _ALWAYS | {"map"},
-    "approval": _ALWAYS,
-    "question": _ALWAYS,
+    "approval": _ALWAYS - {"allow_failure"},  # a gate that may fail would let pass what nobody approved
+    "question": _ALWAYS - {"allow_failure"},
     "agent": _ALWAYS | _SANDBOX - {"stdin"},
     "apply_patch": _ALWAYS | {"timeout", "retry", "outputs", "isolation", "artifacts", "rollback", "map"},
     **dict.fromkeys(EFFECTS, _EFFECT),
@@ -203,5 +212,6 @@ OWN_OUTPUTS: dict[str, tuple[str, ...]] = {
     "pull_request": ("number", "url", "branch", "files_changed"),
     "merge": ("sha",),
     "issue": ("url",),
+    "email": ("message_id", "reply"),
 }
 """Outputs that a kind has without declaring them; `set`, `agent` and `uses` are decided by their bodies."""

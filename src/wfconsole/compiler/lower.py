@@ -22,6 +22,7 @@ from wfconsole.domain.plan import (
     CommandPolicy,
     ContextSpec,
     CostSpec,
+    EmailBody,
     GroupBody,
     InputSpec,
     Json,
@@ -116,6 +117,8 @@ def _body(item: Item, graph: Graph, on_reject: Json) -> Body:
             return _approval(item, graph, body, on_reject)
         case "question" if not open_ends(item):
             return question(body)
+        case "email":
+            return EmailBody(**as_data(body))
         case _:
             return OtherBody(data=as_data(body))
 
@@ -123,19 +126,26 @@ def _body(item: Item, graph: Graph, on_reject: Json) -> Body:
 def _approval(item: Item, graph: Graph, body: Mapping[str, Json], on_reject: Json) -> ApprovalBody:
     plain = ApprovalBody(title="")
     who = body.get("approvers") or {}
+    templated = bool(_expressions(who, ()))
     own: Json = body.get("on_reject")
     return ApprovalBody(
         title=body["title"],
         context=_context(item, graph, body.get("context") or {}),
-        approvers=ApproverRule(
-            count=who.get("count", plain.approvers.count),
-            any_of=tuple(who.get("any_of") or ()),
-            not_author=who.get("not_author", plain.approvers.not_author),
-        ),
+        approvers=plain.approvers if templated else _approvers(who),
+        who=as_data({key: value for key, value in who.items() if value != []}) if templated else None,
         timeout_ms=body.get("timeout", plain.timeout_ms),
         on_timeout=body.get("on_timeout", plain.on_timeout),
         on_reject=on_reject if own is None else _found(item, graph, own),
         require_reason=body.get("require_reason", plain.require_reason),
+    )
+
+
+def _approvers(who: Mapping[str, Json]) -> ApproverRule:
+    plain = ApproverRule()
+    return ApproverRule(
+        count=who.get("count", plain.count),
+        any_of=tuple(who.get("any_of") or ()),
+        not_author=who.get("not_author", plain.not_author),
     )
 
 
@@ -182,9 +192,9 @@ def question(body: Mapping[str, Json]) -> QuestionBody:
 
 
 def open_ends(item: Item) -> list[Path]:
-    """Where a gate holds expressions in what has to be known before it opens: who decides, between what, by when."""
+    """Where a gate holds expressions in what has to be known before it opens: what is shown, between what, by when."""
     body = item.value.get("body") or {}
-    keys = ("approvers", "context") if item.kind == "approval" else ("choices", "default")
+    keys = ("context",) if item.kind == "approval" else ("choices", "default")
     return [path for key in keys for path in _expressions(body.get(key), (key,))]
 
 

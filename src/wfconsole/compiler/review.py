@@ -6,16 +6,17 @@ would surprise: a command that the policy would block is a warning here, because
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from wfconsole.compiler import lower
 from wfconsole.compiler.findings import Path
-from wfconsole.compiler.gates import check_gate, check_retry_from, open_features
+from wfconsole.compiler.gates import check_every_retry_from, check_gate, open_features
 from wfconsole.compiler.graph import Graph, Item
+from wfconsole.compiler.kinds import EFFECTS
 from wfconsole.compiler.reading import Reading
 from wfconsole.domain.inputs import bind_inputs
-from wfconsole.domain.plan import AVAILABLE_KINDS, CommandPolicy, InputSpec, Json
+from wfconsole.domain.plan import AVAILABLE_KINDS, NETWORKS, CommandPolicy, InputSpec, Json
 from wfconsole.domain.policy.command_safety import judge, judge_workdir
 from wfconsole.domain.values import EXPR, TEXT
 
@@ -41,18 +42,19 @@ def check_steps(graph: Graph, recipe: dict[str, Json], reading: Reading) -> None
     for item in graph.items.values():
         _check_map_name(item, reading)
         check_gate(item, graph, reading)
-        if item.is_group:
+        if item.is_group or item.kind in EFFECTS:
+            what = "a group" if item.is_group else "an effect"
             for name, spec in (item.value.get("outputs") or {}).items():
                 if "value" not in spec:
                     at = (*item.path, "outputs", name)
-                    reading.report(reading.value_place(at), at, "an output of a group is an expression",
+                    reading.report(reading.value_place(at), at, f"an output of {what} is an expression",
                                    "like ${{ steps.unit.outputs.percent }}")  # fmt: skip
     limit = (recipe.get("limits") or {}).get("max_steps", 500)
     if len(graph.items) > limit:
         reading.report(
             reading.key_place(("steps",)), ("steps",), f"{len(graph.items)} steps; limits.max_steps is {limit}"
         )
-    check_retry_from(recipe.get("on_reject"), ("on_reject",), graph.items.get, reading)
+    check_every_retry_from(recipe.get("on_reject"), ("on_reject",), graph, reading)
 
 
 def _check_map_name(item: Item, reading: Reading) -> None:
@@ -63,7 +65,7 @@ def _check_map_name(item: Item, reading: Reading) -> None:
 
 
 def check_templates(recipe: dict[str, Json], graph: Graph, known: Collection[str], reading: Reading) -> None:
-    """Template names that nobody knows."""
+    """Template names that nobody knows; and networks wider than a template's, when `known` maps each to its widest."""
     places: list[tuple[Json, Path]] = [
         (recipe.get("template"), ("template",)),
         ((recipe.get("defaults") or {}).get("template"), ("defaults", "template")),
@@ -72,6 +74,29 @@ def check_templates(recipe: dict[str, Json], graph: Graph, known: Collection[str
     for name, path in places:
         if name is not None and name not in known:
             reading.unknown(reading.value_place(path), path, "unknown template", name, tuple(sorted(known)))
+    if isinstance(known, Mapping):
+        _check_networks(recipe, graph, known, reading)
+
+
+def _check_networks(recipe: dict[str, Json], graph: Graph, widest: Mapping[str, str], reading: Reading) -> None:
+    """The sandbox refuses them, too: the template may have another word by then."""
+    defaults = {"template": recipe.get("template", "python"), **(recipe.get("defaults") or {})}
+    told: set[Path] = set()
+    for item in graph.items.values():
+        value = lower.with_defaults(item, defaults)
+        asked, template = value.get("network", "none"), value.get("template")
+        asked = asked if isinstance(asked, str) else "hosts"
+        if asked not in NETWORKS[1:] or not isinstance(template, str) or template not in widest:
+            continue
+        path = (*item.path, "network") if "network" in item.value else ("defaults", "network")
+        allowed = widest[template]
+        if NETWORKS.index(asked) > NETWORKS.index(allowed) and path not in told:
+            told.add(path)
+            what = "a list of hosts" if asked == "hosts" else f"the network {asked}"
+            reading.report(
+                reading.value_place(path), path, f"the template {template} allows the network {allowed}, not {what}",
+                "a recipe may tighten its template, never loosen it: use another template, or a tighter network",
+            )  # fmt: skip
 
 
 BLOCKED = "POLICY_BLOCKED"
@@ -160,11 +185,6 @@ def unavailable(recipe: dict[str, Json], graph: Graph, reading: Reading) -> tupl
 
     if recipe.get("on_failure", "keep") != "keep":
         note("", "`on_failure: rollback`", ("on_failure",))
-    if isinstance(recipe.get("on_reject"), dict):
-        note("", "`on_reject: {retry_from}`", ("on_reject",))
-    if (recipe.get("workspace") or {}).get("isolation") == "per_step":
-        note("", "`isolation: per_step`", ("workspace", "isolation"))
-    defaults = recipe.get("defaults") or {}
     for item in graph.items.values():
         if item.kind is not None and item.kind not in AVAILABLE_KINDS:
             note(item.step_id, f"`{item.kind}`", (*item.path, item.kind))
@@ -173,14 +193,8 @@ def unavailable(recipe: dict[str, Json], graph: Graph, reading: Reading) -> tupl
         for key in ("map", "rollback", "fix"):
             if key in item.value:
                 note(item.step_id, f"`{key}`", (*item.path, key))
-        value = lower.with_defaults(item, defaults)
-        if value.get("isolation") == "per_step":
-            note(item.step_id, "`isolation: per_step`", (*item.path, "isolation"))
-        if value.get("secrets"):
-            # A secret that reaches a step must be redacted from what it prints before that is stored.
-            note(item.step_id, "`secrets`", (*item.path, "secrets"))
-        if isinstance(value.get("network"), list):
-            note(item.step_id, "a list of hosts in `network`", (*item.path, "network"))
+        if item.kind in {"steps", "uses"} and item.value.get("isolation") == "per_step":
+            note(item.step_id, "`isolation: per_step` of a group", (*item.path, "isolation"))
         if item.kind in {"steps", "uses"} and "timeout" in item.value:
             note(item.step_id, "`timeout` of a group", (*item.path, "timeout"))
     return tuple(found)
