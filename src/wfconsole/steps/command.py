@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,28 @@ from wfconsole.domain.facts import AttemptEnded
 from wfconsole.domain.failures import cause
 from wfconsole.domain.plan import Json, StepPlan
 from wfconsole.domain.policy.classify import classify, warnings
+from wfconsole.domain.policy.drift import TAINTED, Drift
 from wfconsole.domain.records import CommandRecord, FailureCause, OutcomeStatus, StreamRef
 from wfconsole.ports import (
+    NO_WISH,
     Artifacts,
     Clock,
     Collector,
     CommandEnd,
+    DriftError,
     Mount,
     RunFolder,
     Sandbox,
     SandboxEnd,
     SandboxHandle,
-    SandboxLimits,
     SandboxSpec,
+    Screen,
+    Secrets,
     WfconsoleError,
 )
+from wfconsole.steps.drift import keep_drift
 from wfconsole.steps.harvest import Harvest, harvest
+from wfconsole.steps.screen import Hiding, ScreenedCollector, Withheld, screen_of
 
 OUTPUT_FILE = "output.json"
 _OUTCOMES: dict[str, OutcomeStatus] = {
@@ -55,11 +61,17 @@ class StepPorts:
     artifacts: Artifacts
     collector: Collector
     clock: Clock
+    secrets: Secrets | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One claimed attempt of a `run` or `shell` step. `upstream` are steps whose artifacts it sees; `resolved` as recorded."""
+    """One claimed attempt of a `run` or `shell` step. `upstream` are steps whose artifacts it sees; `resolved` as recorded.
+
+    `secrets` are the names of all secrets of the run; of those that the step does not read it may find what another left.
+    `fell_back`: the plan's template is another one than the recipe's, because that had drifted. `workspace`: the attempt's
+    own; None: the run's.
+    """
 
     run_id: str
     plan: StepPlan
@@ -68,6 +80,9 @@ class Job:
     folder: RunFolder
     upstream: tuple[str, ...] = ()
     output_bytes: int = 64 * 1024**2
+    secrets: tuple[str, ...] = ()
+    fell_back: bool = False
+    workspace: Path | None = None
 
     @property
     def name(self) -> str:
@@ -100,11 +115,22 @@ async def run_command(job: Job, ports: StepPorts, stopped: Stopped, hold: Hold) 
     """
     try:
         result = await _in_sandbox(job, ports, stopped, hold)
-    except WfconsoleError as error:
-        result = _Result(_OUTCOMES.get(error.code, "errored"), error.cause)
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        result = _Result("errored", cause("DISK_FULL" if full else "INTERNAL", str(error)))
+    except DriftError as error:
+        result = _Result("errored", error.cause, await _drift_details(job, ports, error.drift))
+    except (WfconsoleError, OSError) as error:
+        return not_carried_out(job, ports, error)
+    return _ended(job, ports, result)
+
+
+def not_carried_out(job: Job, ports: StepPorts, error: WfconsoleError | OSError) -> AttemptEnded:
+    """The attempt whose sandbox, or whose disk, could not be had."""
+    if isinstance(error, WfconsoleError):
+        return _ended(job, ports, _Result(_OUTCOMES.get(error.code, "errored"), error.cause))
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return _ended(job, ports, _Result("errored", cause("DISK_FULL" if full else "INTERNAL", str(error))))
+
+
+def _ended(job: Job, ports: StepPorts, result: _Result) -> AttemptEnded:
     return AttemptEnded(
         fact_id=f"{job.name}:ended",
         at=ports.clock.now_ms(),
@@ -117,12 +143,38 @@ async def run_command(job: Job, ports: StepPorts, stopped: Stopped, hold: Hold) 
     )
 
 
+async def _drift_details(job: Job, ports: StepPorts, drift: Drift) -> dict[str, Any]:
+    """What the fact says of a drift; when the disk has no room for the artifact the drift is told without it."""
+    try:
+        kept = await keep_drift(
+            ports.artifacts,
+            job.folder,
+            drift,
+            run_id=job.run_id,
+            step_id=job.plan.step_id,
+            attempt=job.attempt,
+            fell_back=job.fell_back,
+        )
+    except (WfconsoleError, OSError):
+        return {"drift": drift}
+    return {"drift": drift, "artifacts": (kept,), "fingerprint": drift.observed or None}
+
+
 async def _in_sandbox(job: Job, ports: StepPorts, stopped: Stopped, hold: Hold) -> _Result:
-    spec = await asyncio.to_thread(sandbox_spec, job)
+    screen = await screen_of(ports.secrets, job.secrets)
+    spec = await _with_secrets(await asyncio.to_thread(sandbox_spec, job), job, ports, screen)
+    if screen is not None:
+        ports = replace(ports, collector=ScreenedCollector(ports.collector, screen))
     handle = await ports.sandbox.prepare(spec)
     hold(handle)
-    async with _stopping(ports.sandbox, handle, stopped) as broken:
-        working = asyncio.ensure_future(_go_and_wait(job, ports, handle))
+    asked: list[bool] = []
+
+    async def noted() -> bool:
+        asked.append(await stopped())
+        return asked[-1]
+
+    async with _stopping(ports.sandbox, handle, noted) as broken:
+        working = asyncio.ensure_future(_go_and_wait(job, ports, handle, asked))
         try:
             either: set[asyncio.Future[Any]] = {working, broken}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -134,8 +186,20 @@ async def _in_sandbox(job: Job, ports: StepPorts, stopped: Stopped, hold: Hold) 
             await asyncio.gather(working, return_exceptions=True)
 
 
-async def _go_and_wait(job: Job, ports: StepPorts, handle: SandboxHandle) -> _Result:
+async def _with_secrets(spec: SandboxSpec, job: Job, ports: StepPorts, screen: Screen | None) -> SandboxSpec:
+    """What the step reads, and what is hidden of all that it writes. A missing secret is the sandbox's to judge."""
+    if isinstance(screen, Withheld):
+        return replace(spec, withheld=screen.why)
+    if not isinstance(screen, Hiding) or ports.secrets is None:
+        return spec
+    return replace(spec, secrets=await ports.secrets.read(job.plan.secrets), hide=screen.values)
+
+
+async def _go_and_wait(job: Job, ports: StepPorts, handle: SandboxHandle, asked: list[bool]) -> _Result:
+    """`asked` has the stops that were asked for by now: without one only an owner that had hung can have been in the way."""
     if not await ports.sandbox.go(handle):
+        if not asked:
+            return _Result("abandoned", cause("SANDBOX_LOST", "its sandbox was taken away before it began"))
         await ports.sandbox.stop(handle, force=True)
         return _Result("cancelled", cause("STEP_FAILED", "stopped before it began", ""))
     end = await ports.sandbox.wait(handle)
@@ -177,11 +241,13 @@ def sandbox_spec(job: Job) -> SandboxSpec:
     folder, plan, resolved = job.folder, job.plan, job.resolved
     attempt = folder.attempt(plan.step_id, job.attempt)
     scratch = attempt / "scratch"
-    for path in (scratch, folder.logs(plan.step_id, job.attempt), folder.workspace):
+    workspace = job.workspace or folder.workspace
+    for path in (scratch, folder.logs(plan.step_id, job.attempt), workspace):
         path.mkdir(parents=True, exist_ok=True)
-    mounts = [Mount(source=folder.workspace, target="/workspace", read_only=plan.isolation == "read_only")]
+    mounts = [Mount(source=workspace, target="/workspace", read_only=plan.isolation == "read_only")]
     mounts += [Mount(source=path, target=f"/inputs/{path.name}") for path in _children(folder.inputs)]
     mounts += [Mount(source=folder.recipe, target="/recipe")] if folder.recipe.is_dir() else []
+    mounts += [Mount(source=folder.rejection, target="/rejection")] if folder.rejection.is_dir() else []
     for step_id in job.upstream:
         source = folder.artifacts / step_id
         if source.is_dir():
@@ -202,10 +268,15 @@ def sandbox_spec(job: Job) -> SandboxSpec:
         env=_environment(job),
         stdin=None if resolved.get("stdin") is None else resolved["stdin"].encode("utf-8", "surrogateescape"),
         mounts=tuple(mounts),
-        network=resolved.get("network") or "none",
-        limits=SandboxLimits(output_bytes=job.output_bytes),
+        network=_network(resolved.get("network")),
+        limits=replace(NO_WISH, output_bytes=job.output_bytes),
         timeout_ms=plan.timeout_ms,
     )
+
+
+def _network(value: Json) -> str | tuple[str, ...]:
+    """A list is a tuple there; what is in it the sandbox judges."""
+    return tuple(str(place) for place in value) if isinstance(value, list | tuple) else value or "none"
 
 
 def _listable(top: Path) -> None:
@@ -233,7 +304,7 @@ def _environment(job: Job) -> dict[str, str]:
 async def _read(job: Job, ports: StepPorts, handle: SandboxHandle, end: SandboxEnd) -> _Result:
     """Everything that the ended sandbox tells and left."""
     outcome, why = classify(
-        end, timeout_ms=job.plan.timeout_ms, output_limit=job.output_bytes, commands=handle.spec.commands
+        end, timeout_ms=job.plan.timeout_ms, output_limit=handle.spec.limits.output_bytes, commands=handle.spec.commands
     )
     records = tuple(_command_record(job, handle.spec, command) for command in end.commands)
     found: Harvest = await harvest(
@@ -242,7 +313,7 @@ async def _read(job: Job, ports: StepPorts, handle: SandboxHandle, end: SandboxE
     if outcome == "succeeded" and found.problem is not None:
         outcome, why = "failed", found.problem
     started, finished = end.started_at, end.finished_at
-    return _Result(
+    result = _Result(
         outcome,
         why,
         {
@@ -250,13 +321,30 @@ async def _read(job: Job, ports: StepPorts, handle: SandboxHandle, end: SandboxE
             "commands": records,
             "outputs": found.outputs,
             "artifacts": found.artifacts,
-            "fingerprint": handle.image_id,
+            "fingerprint": handle.fingerprint or handle.image_id,
             "cost_usd": found.cost_usd,
             "sandbox_ms": max(0, finished - started) if started is not None and finished is not None else 0,
             "output_bytes": sum(ref.bytes for record in records for ref in (record.stdout, record.stderr) if ref),
-            "warnings": (*warnings(end), *found.warnings),
+            "warnings": (*warnings(end), *_told(handle.spec, end, ports), *found.warnings),
         },
     )
+    if end.drift is not None:
+        drifted = await _drift_details(job, ports, end.drift)
+        kept = (*result.details["artifacts"], *drifted.get("artifacts", ()))
+        result.details.update(drift=end.drift, artifacts=kept, fingerprint=TAINTED)
+    return result
+
+
+def _told(spec: SandboxSpec, end: SandboxEnd, ports: StepPorts) -> Iterator[str]:
+    """What was kept from being stored, and what the network kept from the step."""
+    if spec.withheld is not None:
+        yield f"SECRET_MISSING: the output is withheld, since nobody can tell what to hide in it: {spec.withheld}"
+    screen = ports.collector.screen if isinstance(ports.collector, ScreenedCollector) else None
+    hidden = end.redacted + (screen.count if isinstance(screen, Hiding) else 0)
+    if hidden:
+        yield f"{hidden} place{'s' * (hidden > 1)} that held a secret {'were' if hidden > 1 else 'was'} hidden"
+    for place in end.refused:
+        yield f"the network let nothing through to {place}: the step's `network` does not list it"
 
 
 def _command_record(job: Job, spec: SandboxSpec, command: CommandEnd) -> CommandRecord:

@@ -20,7 +20,9 @@ from wfconsole.domain.failures import CATALOGUE
 from wfconsole.domain.plan import ContextSpec, Json
 from wfconsole.domain.records import ArtifactKind, ArtifactRecord
 from wfconsole.ports import Artifacts, Collector, RunFolder, WfconsoleError, Workspaces
+from wfconsole.ports.delivery import Mailer
 from wfconsole.steps.evidence import Gaps, Missing, StepTests, file_document, read_diff, read_files, read_tests
+from wfconsole.steps.letters import previewed
 from wfconsole.views import diff, risk as risks, secrets, tests_summary
 from wfconsole.views.risk import CustomRule, RiskFacts
 
@@ -35,6 +37,7 @@ class ContextPorts:
     workspaces: Workspaces
     artifacts: Artifacts
     collector: Collector
+    mailer: Mailer | None = None
 
 
 class Place(Protocol):
@@ -100,12 +103,10 @@ async def build_context(job: GateJob, ports: ContextPorts) -> GateContext:
     tests = await read_tests(ports.artifacts, spec.tests, job.reports, gaps)
     files = await read_files(ports.collector, job.folder.workspace, spec.files, gaps)
     rules = _rules(spec, gaps)
-    for name in spec.preview:
-        if name not in job.preview:
-            gaps.add(f"preview of {name}", f"What {name} would do is not known.", f"see that {name} can be prepared")
+    preview = await _previews(job, ports, gaps)
     if gaps.found:
         raise ContextIncomplete(gaps.found)
-    document = await asyncio.to_thread(_document, job, patch, tests, files, rules)
+    document = await asyncio.to_thread(_document, replace(job, preview=preview), patch, tests, files, rules)
     data = canonical(document)
     try:
         artifacts = await _store(job, ports.artifacts, patch, files, data)
@@ -114,6 +115,20 @@ async def build_context(job: GateJob, ports: ContextPorts) -> GateContext:
         part = Missing(part="context", problem=f"It cannot be stored: {error}", hint=hint)
         raise ContextIncomplete([part]) from error
     return GateContext(document=document, digest=hashlib.sha256(data).hexdigest(), artifacts=artifacts)
+
+
+async def _previews(job: GateJob, ports: ContextPorts, gaps: Gaps) -> dict[str, Json]:
+    """What each previewed step would do, as it will be compared with what it then does."""
+    found: dict[str, Json] = {}
+    for name in job.spec.preview:
+        shown = job.preview.get(name)
+        try:
+            if shown is None:
+                raise WfconsoleError("CONTEXT_INCOMPLETE", f"What {name} would do is not known.")
+            found[name] = await previewed(shown, job.folder, ports.collector, ports.mailer)
+        except WfconsoleError as error:
+            gaps.add(f"preview of {name}", error.message, error.hint or f"see that {name} can be prepared")
+    return found
 
 
 def _rules(spec: ContextSpec, gaps: Gaps) -> tuple[CustomRule, ...]:

@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wfconsole.domain.codec import canonical, iso
+from wfconsole.domain import cards
+from wfconsole.domain.approvers import approver_rule
+from wfconsole.domain.cards import question_card
+from wfconsole.domain.codec import canonical
 from wfconsole.domain.facts import AttemptEnded, GateReady, WorkspacePin
 from wfconsole.domain.failures import cause
 from wfconsole.domain.plan import ApprovalBody, Json, QuestionBody, StepPlan
 from wfconsole.domain.records import ArtifactRecord
 from wfconsole.ports import Artifacts, Clock, Collector, RunFolder, WfconsoleError, Workspaces
+from wfconsole.ports.delivery import Mailer
 from wfconsole.steps.context import ContextPorts, GateJob, build_context, keep
 from wfconsole.views.risk import RiskFacts
 
@@ -28,6 +32,7 @@ class GatePorts:
     artifacts: Artifacts
     collector: Collector
     clock: Clock
+    mailer: Mailer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,20 +70,11 @@ async def run_gate(request: GateRequest, ports: GatePorts) -> GateReady | Attemp
             context, digest, artifacts = await _gather(request, ports, title)
             choices = ("approve", "reject")
         expires_at = ports.clock.now_ms() + int(request.resolved["timeout_ms"])
-        card = {
-            "prompt": title,
-            "choices": list(choices),
-            "gate_id": request.name,
-            "context_digest": digest,
-            "expires_at": iso(expires_at),
-        }
+        card = question_card(
+            prompt=title, choices=choices, gate_id=request.name, context_digest=digest, expires_at=expires_at
+        )
         stored = await keep(
-            ports.artifacts,
-            request,
-            kind="question_card",
-            name="question_card.json",
-            media_type="application/json",
-            data=canonical(card),
+            ports.artifacts, request, kind="question_card", name=cards.NAME, media_type=cards.MEDIA_TYPE, data=card
         )
         artifacts += (stored,)
     except WfconsoleError as error:
@@ -95,6 +91,7 @@ async def run_gate(request: GateRequest, ports: GatePorts) -> GateReady | Attemp
         context_digest=digest,
         expires_at=expires_at,
         artifacts=artifacts,
+        approvers=approver_rule(request.resolved.get("approvers")),
     )
 
 
@@ -116,7 +113,9 @@ async def _gather(request: GateRequest, ports: GatePorts, title: str) -> tuple[J
     )
     made = await build_context(
         job,
-        ContextPorts(workspaces=ports.workspaces, artifacts=ports.artifacts, collector=ports.collector),
+        ContextPorts(
+            workspaces=ports.workspaces, artifacts=ports.artifacts, collector=ports.collector, mailer=ports.mailer
+        ),
     )
     return made.document, made.digest, made.artifacts
 

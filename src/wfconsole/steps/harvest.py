@@ -90,7 +90,7 @@ async def _collect(job: _Place, collector: Collector, found: Harvest) -> None:
     for kind, patterns in wanted:
         scratch = [pattern.removeprefix(SCRATCH) for pattern in patterns if pattern.startswith(SCRATCH)]
         inside = [pattern for pattern in patterns if not pattern.startswith(SCRATCH)]
-        for root, chosen in ((folder.workspace, inside), (spec.scratch, scratch)):
+        for root, chosen in ((_workspace(folder, spec), inside), (spec.scratch, scratch)):
             if not chosen:
                 continue
             taken = await collector.collect(
@@ -99,6 +99,11 @@ async def _collect(job: _Place, collector: Collector, found: Harvest) -> None:
             known = {artifact.name for artifact in found.artifacts}
             found.artifacts += tuple(artifact for artifact in taken.artifacts if artifact.name not in known)
             found.warnings += taken.refused
+
+
+def _workspace(folder: RunFolder, spec: SandboxSpec) -> Path:
+    """Where the step worked: in the run's workspace, or in one of its own."""
+    return next((mount.source for mount in spec.mounts if mount.target == "/workspace"), folder.workspace)
 
 
 class _Reader:
@@ -123,7 +128,7 @@ class _Reader:
     async def file(self, name: str) -> bytes:
         if name.startswith(SCRATCH):
             return await self._read(self._spec.scratch, name.removeprefix(SCRATCH), name)
-        return await self._read(self._folder.workspace, name, name)
+        return await self._read(_workspace(self._folder, self._spec), name, name)
 
     async def _from_result(self, output: OutputSpec) -> Json:
         if self._result is None:
