@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.fakes.leases import LockHolds
 from tests.fakes.sandbox import FakeSandbox, Script
 from tests.fakes.store import MemoryStore
 from wfconsole.domain.decide import decide
@@ -17,16 +18,21 @@ from wfconsole.domain.facts import AnyFact, DecideGate, RunClosed, SignatureChec
 from wfconsole.domain.plan import CommandPolicy, Need, Plan, RecipeRef, RunBody, StepPlan
 from wfconsole.domain.records import Actor
 from wfconsole.domain.run import RunState
+from wfconsole.engine.apart import Apart
 from wfconsole.engine.attempt import attempt_runner, sweeper
+from wfconsole.engine.before import Anew
 from wfconsole.engine.gates import gate_runner
 from wfconsole.engine.local import LocalPorts
 from wfconsole.engine.signals import Signals
+from wfconsole.engine.succession import preparer
 from wfconsole.engine.supervisor import Supervisor
-from wfconsole.ports import Commit, RunFolder, Subscriber, WorkspaceCopy
+from wfconsole.ports import Commit, RunFolder, Subscriber, WfconsoleError, WorkspaceCopy
+from wfconsole.ports.copies import Copies
 from wfconsole.steps.command import StepPorts
 from wfconsole.steps.gate import GatePorts
 from wfconsole.store.artifacts import DiskArtifacts
 from wfconsole.store.locks import FileLocks
+from wfconsole.workspace.apart import GitCopies
 from wfconsole.workspace.collect import FileCollector
 
 T = TypeVar("T")
@@ -73,13 +79,39 @@ def plan(*steps: StepPlan, **more: Any) -> Plan:
 
 
 class Unchanged:
-    """`ports.Workspaces` of which nothing ever differs."""
+    """`ports.Workspaces` of which nothing ever differs; what is kept is held in memory. `keeping` holds `keep` up."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[str, bytes]] = {}
+        self.restored: list[tuple[str, str | None]] = []
+        self.fails: list[WfconsoleError] = []
+        self.keeping: asyncio.Event | None = None
 
     async def copy(self, source: Path, ref: str, folder: RunFolder) -> WorkspaceCopy:
         raise NotImplementedError
 
     async def diff(self, folder: RunFolder, pin: WorkspacePin) -> bytes | None:
         return None
+
+    async def keep(self, folder: RunFolder) -> str:
+        """A copy beside the run's folder, named by how many there are."""
+        if self.keeping is not None:
+            await self.keeping.wait()
+        tree = f"tree-{len(self.kept)}"
+        self.kept[tree] = {
+            str(path.relative_to(folder.workspace)): path.read_bytes()
+            for path in folder.workspace.rglob("*")
+            if path.is_file()
+        }
+        return tree
+
+    async def restore(self, source: RunFolder, folder: RunFolder, tree: str | None) -> None:
+        self.restored.append((source.root.name, tree))
+        if self.fails:
+            raise self.fails.pop(0)
+        folder.workspace.mkdir()
+        for name, content in self.kept.get(tree or "", {}).items():
+            (folder.workspace / name).write_bytes(content)
 
 
 async def admit(fact: AnyFact) -> AnyFact:
@@ -100,10 +132,14 @@ class Rig:
         self.signals = Signals()
         self.subscribers: dict[str, Subscriber] = {}
         self.sealed: list[str] = []
+        self.workspaces = Unchanged()
+        self.copies: Copies = GitCopies()
+        self.anew: Anew | None = None
         self.supervisor = self.new_owner("owner-1")
 
     def new_owner(self, name: str) -> Supervisor:
-        return Supervisor(name, FileLocks(self.tmp / "locks"), self.ports)
+        prepare = preparer(self.store, self.workspaces, self.folder)
+        return Supervisor(name, LockHolds(FileLocks(self.tmp / "locks")), self.ports, prepare)
 
     def folder(self, run_id: str) -> RunFolder:
         return RunFolder(self.tmp / "runs" / run_id)
@@ -114,7 +150,9 @@ class Rig:
             sandbox=self.sandbox, artifacts=artifacts, collector=FileCollector(artifacts=artifacts), clock=self.clock
         )
 
-        gates = GatePorts(workspaces=Unchanged(), artifacts=artifacts, collector=step_ports.collector, clock=self.clock)
+        gates = GatePorts(
+            workspaces=self.workspaces, artifacts=artifacts, collector=step_ports.collector, clock=self.clock
+        )
 
         async def close(state: RunState) -> RunClosed:
             return RunClosed(fact_id="run:closed", at=self.clock.now_ms())
@@ -122,15 +160,18 @@ class Rig:
         async def seal(sealed: str) -> None:
             self.sealed.append(sealed)
 
+        apart = Apart(self.copies, evaluate)
+        gate = gate_runner(gates, self.folder, self.store.load)
         return LocalPorts(
             store=self.store,
             clock=self.clock,
             evaluate=evaluate,
-            run_attempt=attempt_runner(step_ports, gate_runner(gates, self.folder, self.store.load), self.folder),
+            run_attempt=attempt_runner(step_ports, gate, self.folder, apart=apart, anew=self.anew),
             close_run=close,
             seal=seal,
-            sweep=sweeper(step_ports, self.folder),
+            sweep=sweeper(step_ports, self.folder, apart),
             admit=admit,
+            keep=lambda kept: self.workspaces.keep(self.folder(kept)),
             subscribers=self.subscribers,
             signals=self.signals,
         )

@@ -227,6 +227,7 @@ def test_that_a_run_could_not_be_collected_is_on_record(tmp_path: Path) -> None:
 
     rig.change = lambda ports: replace(ports, close_run=broken)
     pin = WorkspacePin(source="/src", ref="HEAD", commit=None, tree="0" * 40)
+    rig.folder("run-1").workspace.mkdir(parents=True)
     assert play(lambda: rig.run(plan(step("a")), workspace=pin)).status == "succeeded"
     found = [r.event.artifact for r in play(rig.records) if isinstance(r.event, ArtifactRecorded)]
     assert any(a.kind == "none" and a.step_id is None and "the disk is gone" in str(a.reason) for a in found)

@@ -6,11 +6,15 @@ Turns the effect and the plan into a job for the step kind. Refuses to know whic
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from wfconsole.domain.effects import StartAttempt
 from wfconsole.domain.facts import AttemptEnded, GateReady
-from wfconsole.domain.plan import GATE_KINDS
+from wfconsole.domain.plan import EFFECT_KINDS, GATE_KINDS
 from wfconsole.domain.run import RunState
+from wfconsole.engine.apart import Apart, purpose_of
+from wfconsole.engine.before import Anew, Guarded
+from wfconsole.engine.held import HeldSandbox
 from wfconsole.engine.local import Attempt, AttemptRunner, Sweeper
 from wfconsole.ports import RunFolder, SandboxHandle
 from wfconsole.steps.command import Job, StepPorts, run_command, sandbox_spec
@@ -18,46 +22,87 @@ from wfconsole.steps.command import Job, StepPorts, run_command, sandbox_spec
 GateRunner = Callable[[StartAttempt, RunState], Awaitable[AttemptEnded | GateReady]]
 """Carries out the attempt of a gate, see `gates`; apart, because most runs have none and what gates need takes time to import."""
 
+EffectRunner = Callable[[StartAttempt, RunState, Attempt], Awaitable[AttemptEnded]]
+"""Carries out the attempt of an effect, see `effects`; apart for the same reason."""
 
-def attempt_runner(ports: StepPorts, gate: GateRunner, folder: Callable[[str], RunFolder]) -> AttemptRunner:
-    """A function that carries attempts out with these ports; `folder` says where a run's files are."""
+
+def attempt_runner(
+    ports: StepPorts,
+    gate: GateRunner,
+    folder: Callable[[str], RunFolder],
+    outside: EffectRunner | None = None,
+    apart: Apart | None = None,
+    anew: Anew | None = None,
+) -> AttemptRunner:
+    """A function that carries attempts out with these ports; `folder` says where a run's files are.
+
+    Without `apart`, which belongs to one run, steps that want a workspace of their own work in the run's. Without `anew` the
+    workspace is as a lost attempt left it when the next one begins.
+    """
 
     async def run(effect: StartAttempt, state: RunState, attempt: Attempt) -> AttemptEnded | GateReady:
+        if apart is None or not any(step.isolation == "per_step" for step in state.plan.steps):
+            return await together(effect, state, attempt)
+        if state.index.steps[effect.step_id].isolation == "per_step":
+            job = _job(effect, state, folder)
+            sandbox = HeldSandbox(sandbox=ports.sandbox, hold=attempt.hold, signals=attempt.signals)
+            return await apart.run(job, replace(ports, sandbox=sandbox), state, attempt, Stops(attempt).next_stop)
+        purpose = purpose_of(state, effect.step_id)
+        return await apart.beside(state, folder(state.run_id), purpose, lambda: together(effect, state, attempt))
+
+    async def together(effect: StartAttempt, state: RunState, attempt: Attempt) -> AttemptEnded | GateReady:
         if state.index.steps[effect.step_id].kind in GATE_KINDS:
             return await gate(effect, state)
+        if outside is not None and state.index.steps[effect.step_id].kind in EFFECT_KINDS:
+            return await outside(effect, state, attempt)
         job = _job(effect, state, folder)
+        sandbox = HeldSandbox(sandbox=ports.sandbox, hold=attempt.hold, signals=attempt.signals)
 
         def hold(handle: SandboxHandle) -> None:
-            attempt.release = lambda: ports.sandbox.remove(handle)
+            attempt.release = lambda: sandbox.remove(handle)
+            attempt.at_hand(handle.adopted)
 
-        return await run_command(job, ports, Stops(attempt).next_stop, hold)
+        guarded = None if anew is None else anew.guard(sandbox, effect, state, job.folder, attempt.hold)
+        ended = await run_command(job, replace(ports, sandbox=guarded or sandbox), Stops(attempt).next_stop, hold)
+        return _warned(ended, guarded)
 
     return run
 
 
-def sweeper(ports: StepPorts, folder: Callable[[str], RunFolder]) -> Sweeper:
+def _warned(ended: AttemptEnded, guarded: Guarded | None) -> AttemptEnded:
+    if guarded is None or guarded.warning is None:
+        return ended
+    return replace(ended, warnings=(*ended.warnings, guarded.warning))
+
+
+def sweeper(ports: StepPorts, folder: Callable[[str], RunFolder], apart: Apart | None = None) -> Sweeper:
     """A function that removes the sandbox of an ended attempt, when its owner died before it could."""
 
     async def sweep(effect: StartAttempt, state: RunState) -> None:
-        if state.index.steps[effect.step_id].kind in GATE_KINDS:
-            return  # a gate has no sandbox
+        if state.index.steps[effect.step_id].kind in GATE_KINDS | EFFECT_KINDS:
+            return  # neither has a sandbox
         job = _job(effect, state, folder)
         if job.in_dir.exists():
             await ports.sandbox.remove(await ports.sandbox.prepare(sandbox_spec(job)))
+        if apart is not None and job.plan.isolation == "per_step":
+            await apart.drop(job)
 
     return sweep
 
 
 def _job(effect: StartAttempt, state: RunState, folder: Callable[[str], RunFolder]) -> Job:
     upstream = sorted(state.index.upstream(effect.step_id), key=state.index.order.__getitem__)
+    plan, other = state.index.steps[effect.step_id], state.step(effect.step_id).template
     return Job(
         run_id=state.run_id,
-        plan=state.index.steps[effect.step_id],
+        plan=plan if other is None else replace(plan, template=other),
         attempt=effect.attempt,
         resolved=effect.resolved,
         folder=folder(state.run_id),
         upstream=tuple(upstream),
         output_bytes=state.plan.limits.output_bytes,
+        secrets=state.plan.secrets,
+        fell_back=other is not None,
     )
 
 

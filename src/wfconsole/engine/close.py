@@ -12,21 +12,28 @@ from wfconsole.domain.facts import RunClosed
 from wfconsole.domain.records import ArtifactRecord
 from wfconsole.domain.run import RunState
 from wfconsole.engine.local import Closer
-from wfconsole.ports import Artifacts, Clock, RunFolder, WfconsoleError, Workspaces
+from wfconsole.ports import Artifacts, Clock, RunFolder, Secrets, WfconsoleError, Workspaces
+from wfconsole.steps.screen import screen_of, screened_workspaces
 
 DIFF_NAME = "diff.patch"
 
 
 def run_closer(
-    workspaces: Workspaces, artifacts: Artifacts, clock: Clock, folder: Callable[[str], RunFolder]
+    workspaces: Workspaces,
+    artifacts: Artifacts,
+    clock: Clock,
+    folder: Callable[[str], RunFolder],
+    secrets: Secrets | None = None,
 ) -> Closer:
-    """A function that collects with these ports."""
+    """A function that collects with these ports; of a run with `secrets` only what has passed their screen."""
 
     async def close(state: RunState) -> RunClosed:
         pin = state.created.workspace
         where = folder(state.run_id)
+        screen = await screen_of(secrets, state.plan.secrets)
+        source = workspaces if screen is None else screened_workspaces(workspaces, screen)
         try:
-            diff = await workspaces.diff(where, pin) if pin is not None else None
+            diff = await source.diff(where, pin) if pin is not None else None
         except WfconsoleError as error:
             return _closed(clock, _none(f"the diff could not be taken: {error.message}"))
         if diff is None:

@@ -8,23 +8,36 @@ from dataclasses import replace
 from wfconsole.domain.effects import StartAttempt
 from wfconsole.domain.events import ArtifactRecorded, Record
 from wfconsole.domain.facts import AttemptEnded, GateReady
-from wfconsole.domain.plan import ApprovalBody
+from wfconsole.domain.plan import ApprovalBody, Json
 from wfconsole.domain.records import ArtifactRecord
 from wfconsole.domain.run import RunState
+from wfconsole.domain.values import as_text, resolve
 from wfconsole.engine.attempt import GateRunner
 from wfconsole.ports import RunFolder
 from wfconsole.steps.gate import GatePorts, GateRequest, run_gate
 from wfconsole.views.risk import RiskFacts
 
 Journal = Callable[[str], Awaitable[Sequence[Record]]]
+Before = Callable[[RunState, str], Awaitable[float | None]]
+"""The coverage in percent that this gate is compared with, if there is one."""
 
 
-def gate_runner(ports: GatePorts, folder: Callable[[str], RunFolder], journal: Journal) -> GateRunner:
+async def _nothing(_state: RunState, _step_id: str) -> float | None:
+    return None
+
+
+def gate_runner(
+    ports: GatePorts, folder: Callable[[str], RunFolder], journal: Journal, before: Before = _nothing
+) -> GateRunner:
     """A function that carries gates out with these ports; `journal` loads a run's records."""
 
     async def run(effect: StartAttempt, state: RunState) -> AttemptEnded | GateReady:
         request = gate_request(effect, state, folder(state.run_id))
-        return await run_gate(with_reports(request, await journal(state.run_id)), ports)
+        request = with_reports(request, await journal(state.run_id))
+        if request.reports:
+            risk = replace(request.risk, coverage_before=await before(state, effect.step_id))
+            request = replace(request, risk=risk)
+        return await run_gate(request, ports)
 
     return run
 
@@ -32,9 +45,9 @@ def gate_runner(ports: GatePorts, folder: Callable[[str], RunFolder], journal: J
 def gate_request(effect: StartAttempt, state: RunState, folder: RunFolder) -> GateRequest:
     """A gate's attempt, with what the run knows of its own risk."""
     reachable = {
-        step.step_id: step.network
+        step.step_id: _reach(step.network)
         for step in state.plan.steps
-        if step.network not in (None, "none") and step.kind == "run"
+        if step.network not in (None, "none") and step.kind in {"run", "shell"}
     }
     let_through = [
         gate.asked.argv for gate in state.gates.values() if gate.asked.kind == "blocked" and gate.choice == "approve"
@@ -49,7 +62,23 @@ def gate_request(effect: StartAttempt, state: RunState, folder: RunFolder) -> Ga
         risk=RiskFacts(
             blocked=tuple(" ".join(argv) for argv in let_through),
             network=tuple(f"{step_id}: {reach}" for step_id, reach in reachable.items()),
+            drift=drifted(state),
         ),
+    )
+
+
+def _reach(network: Json) -> str:
+    """The network in words; an expression in it is shown as it is written."""
+    listed = network if isinstance(network, list | tuple) else [network]
+    return ", ".join(as_text(resolve(place, lambda source: f"${{{{ {source} }}}}")) for place in listed)
+
+
+def drifted(state: RunState) -> tuple[str, ...]:
+    """What differed from the templates' locks so far, a phrase for each time."""
+    return tuple(
+        f"{step.step_id}: {template} ({', '.join(fields)})"
+        for step in state.all_steps()
+        for template, fields in step.drift
     )
 
 

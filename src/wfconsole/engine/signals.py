@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+POINTS = (
+    "taken", "committing", "committed", "preparing", "prepared", "going", "gone", "waited", "attempt_ended", "stopping",
+    "stopped", "removing", "removed", "workspace_kept", "closed_run", "sealing", "released",
+)  # fmt: skip
+"""Every point, about in the order in which a run meets them."""
+
+APART = ("copied", "applying", "applied")
+"""Points of a step that has a workspace of its own."""
+
 Listener = Callable[[str, str], None]
 """Called with the point's name and its subject (a run id or ``STEP#N``)."""
 

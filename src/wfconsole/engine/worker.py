@@ -8,7 +8,7 @@ how a run is driven.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from wfconsole.ports import RunFilter, RunRow, Store, WfconsoleError
 
@@ -17,17 +17,23 @@ MOVABLE = ("pending", "running", "awaiting_approval")
 
 Drive = Callable[[str], Awaitable[object]]
 Say = Callable[[str], None]
+NotLetGo = Callable[[], Awaitable[Sequence[str]]]
 
 
 class Worker:
-    """`drive` takes a run as far as it goes without a person; OWNER_LOST when another process has it."""
+    """`drive` takes a run as far as it goes without a person; OWNER_LOST when another process has it.
 
-    def __init__(self, store: Store, drive: Drive, say: Say) -> None:
+    `not_let_go` tells of runs that are over and whose owner may have died before it cleaned up after them.
+    """
+
+    def __init__(self, store: Store, drive: Drive, say: Say, not_let_go: NotLetGo | None = None) -> None:
+        self._not_let_go = not_let_go
         self._store = store
         self._drive = drive
         self._say = say
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._left: dict[str, int] = {}
+        self._aside: set[str] = set()
 
     async def run(self, *, until_idle: bool) -> None:
         """For ever, or until nothing is left that goes on without a person. Raises what the store raises."""
@@ -48,7 +54,20 @@ class Worker:
             if row.run_id not in self._tasks and await self._can_move(row):
                 self._tasks[row.run_id] = asyncio.create_task(self._take(row.run_id, again=not until_idle))
                 started = True
+        for run_id in await self._not_let_go() if self._not_let_go is not None else ():
+            if run_id not in self._tasks:
+                self._tasks[run_id] = asyncio.create_task(self._clean_up(run_id))
         return started
+
+    async def _clean_up(self, run_id: str) -> None:
+        """A dead owner's run that is over: its containers go, its bundle is written. One that lives does that itself."""
+        try:
+            await self._drive(run_id)
+        except WfconsoleError as error:
+            if error.code not in {"OWNER_LOST", "RUN_QUARANTINED"}:
+                self._say(f"{run_id}: {error.code}: {error.message}")
+        finally:
+            self._tasks.pop(run_id, None)
 
     async def _can_move(self, row: RunRow) -> bool:
         """Has anything happened since this run was last let go?"""
@@ -65,16 +84,21 @@ class Worker:
             self._tasks.pop(run_id, None)
 
     async def _went(self, run_id: str) -> bool:
-        """Drive the run; False when it is another's."""
+        """Drive the run; False when it is another's, or is to be tried again."""
         try:
             await self._drive(run_id)
         except WfconsoleError as error:
             if error.code == "OWNER_LOST":
                 return False
+            if error.code == "RUN_QUARANTINED":
+                if run_id in self._aside:
+                    return False
+                self._aside.add(run_id)
             self._say(f"{run_id}: {error.code}: {error.message}")
         except Exception as error:  # noqa: BLE001 - a bug met in one run leaves the others alone
             self._say(f"{run_id}: INTERNAL: {type(error).__name__}: {error}")
         else:
+            self._aside.discard(run_id)
             self._say(f"{run_id} let go")
         return True
 
