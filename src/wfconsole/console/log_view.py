@@ -1,0 +1,220 @@
+"""The log on the screen: sections of lines read from disk as they come into sight.
+
+Owns the place, the wrapping and the marks. A section is one stream of one command, under a line of ours that says which.
+Refuses to keep text: what is drawn was read for this drawing. The decision that would surprise: it is no scroll view, because
+with wrapping on nobody knows how high a hundred million bytes are; the place is a line and a row within it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import chop_cells
+from rich.segment import Segment
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from wfconsole.console.text import fitted, segment
+from wfconsole.console.theme import Palette
+from wfconsole.control.log_lines import LogFile
+from wfconsole.views.log_text import shown
+
+_GUTTER = 2
+_ERROR = re.compile(rb"error|fail|fatal|panic|traceback|exception|killed", re.IGNORECASE)
+_MARKED = 2000
+
+
+@dataclass(slots=True)
+class Section:
+    """One stream of one command: `title` is ours, `file` its bytes. `kept` are the lines that a filter keeps; None: all."""
+
+    key: str
+    title: str
+    file: LogFile
+    is_error: bool = False
+    kept: Sequence[int] | None = None
+    failed: str = ""
+
+    @property
+    def count(self) -> int:
+        return self.file.shown_lines if self.kept is None else len(self.kept)
+
+
+@dataclass(slots=True)
+class LogBook:
+    """Sections one after another: row 0 of each is its title, then its lines."""
+
+    sections: list[Section] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return sum(section.count + 1 for section in self.sections)
+
+    def find(self, row: int) -> tuple[Section, int] | None:
+        """The section that `row` is in, and the place in it; 0 is the title."""
+        for section in self.sections:
+            if row <= section.count:
+                return section, row
+            row -= section.count + 1
+        return None
+
+    def row_of(self, wanted: Section, line: int) -> int:
+        """Where the line of a section stands."""
+        row = 0
+        for section in self.sections:
+            if section is wanted:
+                place = line if section.kept is None else _place(section.kept, line)
+                return row + 1 + place
+            row += section.count + 1
+        return 0
+
+    def read(self, row: int, count: int) -> list[tuple[Section, int | None, bytes]]:
+        """(section, line number or None for its title, bytes) from `row` on."""
+        found: list[tuple[Section, int | None, bytes]] = []
+        for section in self.sections:
+            if row > section.count:
+                row -= section.count + 1
+                continue
+            if row == 0:
+                found.append((section, None, b""))
+                row = 1
+            found += [(section, at, line) for at, line in _lines(section, row - 1, count - len(found))]
+            row = 0
+            if len(found) >= count:
+                break
+        return found[:count]
+
+
+def _place(kept: Sequence[int], line: int) -> int:
+    from bisect import bisect_left
+
+    return min(bisect_left(kept, line), max(0, len(kept) - 1))
+
+
+def _lines(section: Section, first: int, count: int) -> list[tuple[int, bytes]]:
+    if section.kept is None:
+        return list(enumerate(section.file.read(first, count), first))
+    return [(at, line) for at in section.kept[first : first + count] for line in section.file.read(at, 1)]
+
+
+def error_pattern() -> re.Pattern[bytes]:
+    """What the jump to the next error looks for."""
+    return _ERROR
+
+
+class LogView(Widget, can_focus=True):
+    """Draws a `LogBook` from `top` on. Posts `Moved` when the place changes."""
+
+    DEFAULT_CSS = "LogView { height: 1fr; }"
+    top: reactive[int] = reactive(0)
+    wrap: reactive[bool] = reactive(False)
+    left: reactive[int] = reactive(0)
+
+    class Moved(Message):
+        """The place is another; `by_hand` when a key or the wheel did it."""
+
+    def __init__(self) -> None:
+        super().__init__(id="log")
+        self.book = LogBook()
+        self.pattern: re.Pattern[bytes] | None = None
+        self.current: int | None = None
+        """The row that a search or a jump went to."""
+        self._rows: list[Strip] = []
+
+    def validate_top(self, top: int) -> int:
+        return max(0, min(top, max(0, self.book.count - 1)))
+
+    @property
+    def bottom(self) -> int:
+        """The `top` that shows the end."""
+        return max(0, self.book.count - max(1, self.size.height))
+
+    @property
+    def at_end(self) -> bool:
+        return self.top >= self.bottom
+
+    def changed(self) -> None:
+        """The book has other content: read it again."""
+        self._rows = self._drawn()
+        self.refresh()
+
+    def watch_top(self) -> None:
+        self.changed()
+        self.post_message(self.Moved())
+
+    def watch_wrap(self) -> None:
+        self.changed()
+
+    def watch_left(self) -> None:
+        self.changed()
+
+    def on_resize(self) -> None:
+        self.changed()
+
+    def render_line(self, y: int) -> Strip:
+        if y < len(self._rows):
+            return self._rows[y]
+        return Strip.blank(self.size.width, self._palette.style("text"))
+
+    @property
+    def _palette(self) -> Palette:
+        found: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
+        return found
+
+    def _drawn(self) -> list[Strip]:
+        height, width = self.size.height, self.size.width
+        if not height or not width:
+            return []
+        rows: list[Strip] = []
+        for at, (section, number, line) in enumerate(self.book.read(self.top, height)):
+            rows += self._strips(section, number, line, width, current=self.top + at == self.current)
+            if len(rows) >= height:
+                break
+        return rows[:height]
+
+    def _strips(self, section: Section, number: int | None, line: bytes, width: int, *, current: bool) -> list[Strip]:
+        palette = self._palette
+        if number is None:
+            style = palette.style("title")
+            told = section.failed or (
+                "" if section.count else "nothing that fits" if section.kept is not None else "nothing"
+            )
+            return [Strip([segment(f" {section.title}  {told}".rstrip(), style, width)])]
+        role = "failed" if section.is_error else "text"
+        mark = Segment(">" if current else "!" if _ERROR.search(line[:_MARKED]) else " ", palette.style("note"))
+        room = max(1, width - _GUTTER)
+        text = shown(line)
+        pieces = chop_cells(text, room) or [""] if self.wrap else [text[self.left :]]
+        matched = self.pattern is not None and self.pattern.search(line) is not None
+        look = palette.style("match" if matched else role if section.is_error else "text")
+        gap = Segment(" ", palette.style("text"))
+        return [
+            Strip([mark if at == 0 else gap, gap, Segment(fitted(piece, room), look)])
+            for at, piece in enumerate(pieces)
+        ]
+
+    # moving ------------------------------------------------------------------------------------------------------------
+
+    def move(self, by: int) -> None:
+        self.top = max(0, min(self.top + by, self.bottom))
+
+    def go_to(self, row: int) -> None:
+        """Bring this row to the upper third, and mark it."""
+        self.current = row
+        before = self.top
+        self.top = max(0, min(row - self.size.height // 3, self.bottom))
+        if self.top == before:
+            self.changed()
+
+    def go_end(self) -> None:
+        self.top = self.bottom
+
+    def on_mouse_scroll_down(self) -> None:
+        self.move(3)
+
+    def on_mouse_scroll_up(self) -> None:
+        self.move(-3)

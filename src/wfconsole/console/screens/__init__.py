@@ -1,0 +1,1 @@
+"""One module a screen. Each takes frozen models, draws them, and asks the application for everything else."""

@@ -1,0 +1,1 @@
+"""The console against fakes: a Pilot presses keys, a fake door answers."""
