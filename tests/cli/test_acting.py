@@ -8,8 +8,8 @@ import pytest
 
 from tests.fakes.desk import Desk
 from tests.fakes.journals import RUN_ID, Journal, plan, step
-from wfconsole.cli.wiring import Check
 from wfconsole.control.door import Problem
+from wfconsole.control.wiring import Check
 from wfconsole.domain.facts import CancelRun, PauseRun
 
 
@@ -22,13 +22,12 @@ def running(desk: Desk) -> Desk:
 
 
 def test_pause_resume_and_cancel(running: Desk) -> None:
-    assert (
-        running.run("pause", RUN_ID, "--reason", "lunch").text == f"{RUN_ID}  pausing: what is under way ends first\n"
-    )
+    assert running.run("pause", RUN_ID, "--reason", "lunch").text == f"{RUN_ID}  pausing: 1 step draining\n"
     assert running.run("resume", RUN_ID).code == 0
     assert running.run("cancel", "@latest", "--reason", "enough", "--json").json == {
         "run_id": RUN_ID,
         "status": "cancelled",
+        "pausing": None,
     }
     pause, _, cancel = running.door.sent
     assert isinstance(pause, PauseRun)
@@ -114,9 +113,17 @@ def test_recipes_schema_is_json_either_way(desk: Desk) -> None:
 
 def test_templates(desk: Desk) -> None:
     assert desk.run("templates", "list").lines[1] == "python    ok     sha256:00"
-    assert desk.run("templates", "show", "python").lines[0] == "name  python"
+    shown = desk.run("templates", "show", "python")
+    assert shown.lines == [
+        "name   python", "state  ok", "env", "  PATH  /bin", "differences", "  one", "  ␛[2Jtwo", "tools",
+        "  TOOL  VERSION  PROGRAM       SHA256", "  git   2.39.5   /usr/bin/git  0123456789ab",
+        "  ruff  >=0.6    -             -",
+    ]  # fmt: skip
     built = desk.run("templates", "build", "python", "--json")
     assert (built.json["state"], built.err) == ("ok", "unpacking\n")
+    assert desk.run("templates", "lock", "python", "--json").json["state"] == "ok"
+    frozen = desk.run("templates", "build", "python", "--frozen")
+    assert (frozen.code, "not the committed one" in frozen.err) == (5, True)
     assert desk.run("templates", "check").code == 0
     desk.templates.state = "drift"
     drifted = desk.run("templates", "check", "python")
@@ -137,6 +144,32 @@ def test_doctor_gives_a_remedy_and_exits_5_when_something_is_missing(desk: Desk)
         "    remedy: build it",
     ]
     assert desk.run("doctor", "--json").json["checks"][2]["remedy"] == "build it"
+
+
+def test_doctor_sandbox_prints_a_table_and_exits_5_when_a_wall_does_not_hold(desk: Desk) -> None:
+    ran = desk.run("doctor", "sandbox")
+    assert (ran.code, ran.err) == (0, "1 of 1 checks\n")
+    assert ran.lines == ["walls", "  ✓ io-uring                 1.2s  io_uring is denied", "1 of 1 hold"]
+    desk.conformity.append(
+        Check(name="bpf", status="fail", message="bpf is denied: \x1b[2J", area="walls", remedy="another engine")
+    )
+    ran = desk.run("doctor", "sandbox")
+    assert ran.code == 5
+    assert ran.lines[2:] == [
+        "  ✗ bpf                      0.0s  bpf is denied: ␛[2J", "1 of 2 hold", "    remedy: another engine"
+    ]  # fmt: skip
+    desk.conformity.append(
+        Check(name="timeout-kills-children", status="ok", message=" ".join(["word"] * 20), area="walls", ms=14_300)
+    )
+    ran = desk.run("doctor", "sandbox")
+    assert ran.lines[3].startswith("  ✓ timeout-kills-children  14.3s  word")
+    assert ran.lines[4].startswith(" " * 35 + "word")
+    assert max(map(len, ran.lines)) <= 80
+    ran = desk.run("doctor", "sandbox", "--json")
+    assert (ran.code, ran.err) == (5, "")
+    assert ran.json["failed"] == 1
+    assert ran.json["checks"][0]["area"] == "walls"
+    assert desk.run("doctor", "--json").json["checks"][0]["name"] == "engine"
 
 
 def test_db_query(desk: Desk) -> None:

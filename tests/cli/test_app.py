@@ -13,11 +13,13 @@ from wfconsole.cli.app import COMMANDS, LATER
 from wfconsole.cli.output import Output
 
 HELP = """\
-Usage: wfconsole COMMAND [ARGS]...
+Usage: wfconsole [COMMAND] [ARGS]...
 
 Run recipes in Docker sandboxes, see what is about to ship, recover without doing the good work again.
+Without a command it opens the console.
 
 Commands:
+  open        Open the console, on a run, step or gate
   run         Run a recipe and follow it to its end
   watch       Follow a run
   runs        List runs
@@ -39,8 +41,10 @@ Commands:
   templates   List, build and check sandbox templates
   worker      Drive what nobody drives
   audit       Check journals and signatures
+  delete      Remove an ended run with all it left
+  gc          Remove what nobody needs any more
   doctor      Check this machine, with a remedy for what is wrong
-  db          Query the store, read-only
+  db          Check, back up and query the store
   config      Show the settings in force
   completion  Print the completion script of a shell
 
@@ -84,10 +88,16 @@ def test_an_unknown_command_names_the_near_one(desk: Desk) -> None:
     assert (ran.code, ran.err) == (2, "error: no command 'evnts'\nhint: did you mean events?\n")
 
 
-def test_without_a_command_there_is_no_console_yet(desk: Desk) -> None:
+def test_without_a_command_a_pipe_gets_the_help(desk: Desk) -> None:
     ran = desk.run()
-    assert ran.code == 2
-    assert "the console is not available in this version" in ran.err
+    assert ran.code == 0
+    assert ran.lines[0] == "Usage: wfconsole [COMMAND] [ARGS]..."
+    assert desk.consoles == []
+
+
+def test_without_a_command_a_terminal_gets_the_console(desk: Desk) -> None:
+    assert desk.run(terminal=True).code == 0
+    assert desk.consoles == [(None, False)]
 
 
 def test_bad_usage_exits_2_and_says_where_to_look(desk: Desk) -> None:

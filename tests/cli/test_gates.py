@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.desk import Desk, Ran
 from tests.fakes.gates import DIGEST, approval, decide, gated, question
 from tests.fakes.journals import RUN_ID, Journal, failed, plan, step
-from wfconsole.cli.wiring import Audited
+from wfconsole.control.wiring import Audited
 from wfconsole.domain.codec import canonical
 from wfconsole.domain.events import CommandRefused, DecisionRecorded
 from wfconsole.domain.facts import DecideGate, PauseRun, SignatureCheck
@@ -385,6 +385,7 @@ def test_audit_verify_exits_1_when_something_does_not_hold(desk: Desk) -> None:
                 "events": 2,
                 "decisions": 0,
                 "signed_through": None,
+                "deleted": False,
                 "problems": ["event 2 was changed\x1b"],
             }
         ],

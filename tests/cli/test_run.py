@@ -206,10 +206,13 @@ def test_the_same_key_is_the_same_run(desk: Desk) -> None:
     assert again.err == f"run {RUN} exists already under this id; nothing new was created\n"
 
 
-def test_detach_leaves_the_run_pending_and_its_key_takes_it_up(desk: Desk) -> None:
+def test_detach_leaves_the_run_to_a_worker_and_its_key_takes_it_up(desk: Desk) -> None:
     ran = desk.run("run", "quality-gate", "--id", "k", "--detach")
     assert (ran.code, ran.text) == (0, f"{RUN}\n")
-    assert ran.err == "the run is pending and nothing drives it yet; the same command with --id k, not --detach, does\n"
+    assert ran.err == f"worker 4711 drives it; `wfconsole watch {RUN}` follows it\n"
+    assert desk.detached == 1
+    again = desk.run("run", "quality-gate", "--id", "k", "--detach", "--json")
+    assert again.json == {"run_id": RUN, "existed": True, "worker_pid": 4711}
     assert desk.run("show", "k", "--json").json["status"] == "pending"
     assert desk.run("run", "quality-gate", "--id", "k").code == 0
     assert desk.run("show", "k", "--json").json["status"] == "succeeded"
@@ -269,6 +272,34 @@ def test_cancelled_from_elsewhere_exits_4(desk: Desk) -> None:
     ran = desk.run("run", "quality-gate")
     assert ran.code == 4
     assert "cancelling: no longer needed" in ran.text
+
+
+# ------------------------------------------------------------------------------------------------- a lost terminal
+
+
+def test_a_lost_terminal_leaves_the_run_to_a_worker(desk: Desk) -> None:
+    sent: list[int] = []
+
+    def results(_step: str, _attempt: int) -> None:
+        if not sent:
+            sent.append(1)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    desk.door.results = results
+    ran = desk.run("run", "quality-gate")
+    assert ran.code == 129
+    assert desk.detached == 1
+    assert desk.door.sent == []  # nothing was cancelled
+
+
+def test_nohup_keeps_the_run_here(desk: Desk) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        desk.door.on_start = lambda _: os.kill(os.getpid(), signal.SIGHUP)
+        ran = desk.run("run", "quality-gate")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (ran.code, desk.detached) == (0, 0)
 
 
 # ------------------------------------------------------------------------------------------------- what can go wrong
@@ -332,3 +363,23 @@ def test_a_reader_that_went_away_does_not_stop_the_run(desk: Desk, monkeypatch: 
     (journal,) = desk.door.journals.values()
     assert journal.state is not None
     assert (journal.state.status, ran.code) == ("succeeded", 0)
+
+
+def test_a_run_that_its_owner_let_go_is_taken_over_by_whoever_wanted_to_drive_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wfconsole.cli import following
+
+    monkeypatch.setattr(following, "OWNER_LOOK_S", 0.01)
+    refusals = [WfconsoleError("OWNER_LOST", "another process drives run R", "")] * 3
+    drive = desk.door.drive
+
+    async def refused_at_first(run_id: str, *, until_waiting: bool = False) -> None:
+        if refusals:
+            raise refusals.pop()
+        await drive(run_id, until_waiting=until_waiting)
+
+    desk.door.drive = refused_at_first  # type: ignore[method-assign]
+    ran = desk.run("run", "quality-gate")
+    assert (ran.code, refusals) == (0, [])
+    assert ran.err.count("another process drives run R; watching it") == 1

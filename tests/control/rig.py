@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.engine.rig import ACTOR, Rig, admit, evaluate, plan as plan_of
+from tests.fakes.leases import LockHolds
 from wfconsole.control.door import Prepared, Problem, RunRequest
 from wfconsole.control.office import Office, OfficePorts
 from wfconsole.control.starting import Compiled, StartPorts
 from wfconsole.domain.facts import WorkspacePin
 from wfconsole.domain.plan import Plan, StepPlan
 from wfconsole.engine.bundle import sealer
+from wfconsole.engine.succession import preparer, with_successor
 from wfconsole.ports import RunFolder, WorkspaceCopy
 from wfconsole.store.artifacts import DiskArtifacts
 from wfconsole.store.locks import FileLocks
@@ -35,6 +37,12 @@ class Copier:
 
     async def diff(self, folder: RunFolder, pin: WorkspacePin) -> bytes | None:
         return None
+
+    async def keep(self, folder: RunFolder) -> str:
+        raise NotImplementedError
+
+    async def restore(self, source: RunFolder, folder: RunFolder, tree: str | None) -> None:
+        raise NotImplementedError
 
 
 class Desk:
@@ -59,10 +67,12 @@ class Desk:
                 start=self.start,
                 artifacts=DiskArtifacts(tmp / "artifacts"),
                 driving=self.rig.new_owner(name),
-                acquire=self.locks.acquire,
+                acquire=LockHolds(self.locks).acquire,
                 evaluate_of=lambda _run_id: evaluate,
                 seal=sealer(self.rig.store, self.rig.folder, lambda _records: {}),
                 admit=admit,
+                complete=lambda commit: with_successor(self.rig.store, commit),
+                prepare=preparer(self.rig.store, self.rig.workspaces, self.rig.folder),
                 close=self._close,
             )
         )

@@ -11,7 +11,7 @@ import pytest
 from tests.engine.rig import Rig, plan, play, step
 from wfconsole.config import read_settings
 from wfconsole.domain.plan import RecipeRef
-from wfconsole.main.office import EventsFile
+from wfconsole.main.telling import EventsFile
 
 RECIPE = RecipeRef(name="made", version="1.0.0", digest="0" * 64, origin="built-in")
 

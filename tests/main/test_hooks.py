@@ -81,3 +81,56 @@ def test_a_hook_of_an_unknown_event_is_refused(tmp_path: Path) -> None:
     refused = wf.run("run", plain(tmp_path, "ship", SHIP), "--json")
     assert (refused.code, refused.error["code"]) == (2, "INPUT_INVALID")
     assert "hooks.run_started" in refused.error["message"]
+
+
+SHORT = "steps: {ship: {approval: {title: 'Ship it? \u2714', timeout: 1s, on_timeout: cancel_and_notify}}}\n"
+TELL = """
+import json, os, sys
+names = ("EVENT", "RUN_ID", "RECIPE", "GATE_ID", "STEP_ID", "TITLE", "ACTION", "EXPIRES_AT")
+found = {name: os.environ.get("WFCONSOLE_" + name) for name in names}
+open(sys.argv[1], "w").write(json.dumps([found, json.loads(sys.stdin.read())]))
+"""
+
+
+def expired(wf: Wfconsole, place: Path) -> str:
+    """A run that waited at its gate, was let go, and met its deadline under another process."""
+    run_id = waiting(wf, plain(place, "short", SHORT))
+
+    def over() -> bool:
+        assert wf.run("worker", "--until-idle").code == 0
+        return wf.show(run_id)["finished_at"] is not None
+
+    until(over, lambda: f"{run_id} never expired")
+    return run_id
+
+
+def test_w3_cancel_and_notify_tells_the_operators_hook_which_gate_of_which_run_expired(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    wf = configured(tmp_path, approval_expired=[sys.executable, "-c", TELL, str(kept)])
+    run_id = expired(wf, tmp_path)
+    variables, event = json.loads(kept.read_text())
+    view = wf.show(run_id)
+    assert variables == {
+        "EVENT": "approval_expired",
+        "RUN_ID": run_id,
+        "RECIPE": "short",
+        "GATE_ID": "ship#1",
+        "STEP_ID": "ship",
+        "TITLE": "Ship it? \u2714",
+        "ACTION": "cancel_and_notify",
+        "EXPIRES_AT": view["approvals"][0]["expires_at"],
+    }
+    assert [event] == [each for each in journal(wf, run_id) if each["type"] == "approval_expired"]
+    assert (event["run_id"], event["event"], view["status"]) == (run_id, "approval_timeout", "cancelled")
+    assert failures(wf, run_id) == []
+
+
+@pytest.mark.parametrize("hooks", [{}, {"run_failed": ["true"]}])
+def test_w3_cancel_and_notify_without_a_hook_says_on_record_that_nobody_will_be_told(
+    tmp_path: Path, hooks: dict[str, list[str]]
+) -> None:
+    wf = configured(tmp_path, **hooks)
+    run_id = waiting(wf, plain(tmp_path, "short", SHORT.replace("1s", "1h")))
+    (failure,) = failures(wf, run_id)
+    assert "nobody will be told when ship#1 expires: config.toml has no hook approval_expired" in failure
+    assert wf.show(run_id)["status"] == "awaiting_approval"

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     import typer
 
     from wfconsole.cli.output import Output
-    from wfconsole.cli.wiring import Wiring
+    from wfconsole.control.wiring import Wiring
 
 PROGRAM = "wfconsole"
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "open": ("open", "Open the console, on a run, step or gate"),
     "run": ("run", "Run a recipe and follow it to its end"),
     "watch": ("watch", "Follow a run"),
     "runs": ("runs", "List runs"),
@@ -47,8 +48,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "templates": ("templates", "List, build and check sandbox templates"),
     "worker": ("worker", "Drive what nobody drives"),
     "audit": ("audit", "Check journals and signatures"),
+    "delete": ("delete", "Remove an ended run with all it left"),
+    "gc": ("gc", "Remove what nobody needs any more"),
     "doctor": ("doctor", "Check this machine, with a remedy for what is wrong"),
-    "db": ("database", "Query the store, read-only"),
+    "db": ("database", "Check, back up and query the store"),
     "config": ("config", "Show the settings in force"),
     "completion": ("completion", "Print the completion script of a shell"),
 }
@@ -56,8 +59,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 LATER = frozenset(
     {
-        "retry", "rollback", "delete", "intervene", "lineage", "replay", "gc", "open", "children", "recipes trust",
-        "templates lock", "doctor sandbox", "db check", "db backup", "db migrate",
+        "retry", "rollback", "intervene", "lineage", "replay", "children",
     }
 )  # fmt: skip
 """Names of commands that this version does not have yet."""
@@ -112,7 +114,7 @@ def _dispatch(argv: list[str], wiring: Wiring, out: Output, *, as_json: bool) ->
     from wfconsole.cli import errors
 
     if not argv:
-        return errors.usage("the console is not available in this version", f"{PROGRAM} --help", out, as_json=as_json)
+        return _console(wiring, out)
     name = argv[0]
     if name in LATER or " ".join(words) in LATER:
         asked = name if name in LATER else " ".join(words)
@@ -120,6 +122,14 @@ def _dispatch(argv: list[str], wiring: Wiring, out: Output, *, as_json: bool) ->
     if name not in COMMANDS:
         return errors.usage(f"no command {name!r}", _near(name), out, as_json=as_json)
     return _typer([COMMANDS[name][0]], argv, wiring, out, as_json=as_json)
+
+
+def _console(wiring: Wiring, out: Output) -> int:
+    """The console, where there is a terminal for it; else the help, which is what a pipe can use."""
+    if out.is_terminal and sys.stdin.isatty() and (os.environ.get("TERM") or "dumb") != "dumb":
+        return wiring.console(None, False)
+    out.lines(help_lines())
+    return exit_codes.OK
 
 
 def _near(name: str) -> str:
@@ -183,9 +193,10 @@ def help_lines() -> list[str]:
     """The top-level help."""
     width = max(map(len, COMMANDS))
     return [
-        f"Usage: {PROGRAM} COMMAND [ARGS]...",
+        f"Usage: {PROGRAM} [COMMAND] [ARGS]...",
         "",
         "Run recipes in Docker sandboxes, see what is about to ship, recover without doing the good work again.",
+        "Without a command it opens the console.",
         "",
         "Commands:",
         *(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()),

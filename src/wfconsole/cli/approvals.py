@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wfconsole.cli.gate_choice import AsJson, Form, Reason, look, payload_of, read_answer, refuse_incomplete
+from wfconsole.cli.gate_choice import AsJson, Form, Reason, read_answer
 from wfconsole.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ async def _cards(session: Session, door: Door, run: str, gate: str | None, *, hu
 
     gates: Sequence[Mapping[str, Any]]
     if gate is not None:
+        from wfconsole.control.deciding import look, refuse_incomplete
+
         seen = await look(door, run, gate)
         refuse_incomplete(seen)
         view, gates = seen.view, (seen.gate,)
@@ -127,6 +129,7 @@ async def _payload(
     principal: str | None,
 ) -> None:
     """What has to be signed; without --choice an approval, or a question's first choice."""
+    from wfconsole.control.deciding import look, payload_of, refuse_incomplete
     from wfconsole.domain.decision import DECISION_NAMESPACE, signed_bytes
 
     seen = await look(door, run, gate)
@@ -134,7 +137,7 @@ async def _payload(
     asked = seen.gate
     said = choice if choice is not None else next(iter(asked["choices"]), "")
     answer = read_answer(asked, inputs) if asked["form"] else None
-    payload = await payload_of(session, seen, choice=said, reason=reason, answer=answer, principal=principal)
+    payload = await payload_of(session.wiring, seen, choice=said, reason=reason, answer=answer, principal=principal)
     session.out.raw(signed_bytes(payload) + (b"\n" if session.out.is_terminal else b""))
     then = f"wfconsole decide {seen.run_id} {asked['step_id']} --payload FILE"
     session.out.note(f"sign these bytes in namespace {DECISION_NAMESPACE}, then: {then}")

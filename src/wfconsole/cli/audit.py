@@ -10,7 +10,7 @@ import typer
 from wfconsole.cli import exit_codes
 from wfconsole.cli.app import new_app
 from wfconsole.cli.session import run_async, session_of
-from wfconsole.cli.wiring import Audited
+from wfconsole.control.wiring import Audited
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +43,7 @@ def _document(item: Audited) -> dict[str, Any]:
         "events": item.events,
         "decisions": item.decisions,
         "signed_through": item.signed_through,
+        "deleted": item.deleted,
         "problems": list(item.problems),
     }
 
@@ -53,6 +54,10 @@ def _lines(found: Sequence[Audited], *, ascii_only: bool) -> Iterator[str]:
 
     for item in found:
         mark = glyph("failed" if item.problems else "succeeded", ascii_only=ascii_only)
+        if item.deleted:
+            yield safe_text(f"{mark} {item.run_id}  deleted, its tombstone was checked")
+            yield from (f"    {safe_text(problem, limit=1000)}" for problem in item.problems)
+            continue
         reach = "nothing is signed" if item.signed_through is None else f"signed up to event {item.signed_through}"
         counts = f"{plural(item.events, 'event')}, {plural(item.decisions, 'decision')}"
         yield safe_text(f"{mark} {item.run_id}  {counts}, {reach}")

@@ -10,6 +10,7 @@ import typer
 
 from wfconsole.cli.session import session_of
 from wfconsole.domain.facts import AnyFact, CancelRun, PauseRun, ResumeRun
+from wfconsole.domain.plan import Json
 from wfconsole.domain.records import Actor
 from wfconsole.ports import WfconsoleError
 
@@ -74,11 +75,12 @@ def _send(ctx: typer.Context, run: str, make: Callable[[str, int, Actor], AnyFac
         if answer.refusal is not None:
             raise WfconsoleError(answer.refusal.code, answer.refusal.reason, answer.refusal.hint)
         _, records = await door.records(run_id)
-        status = run_view(records)["status"]
+        view = run_view(records)
+        status, pausing = view["status"], view["pausing"]
         if as_json:
-            session.out.json({"run_id": run_id, "status": status})
+            session.out.json({"run_id": run_id, "status": status, "pausing": pausing})
         else:
-            session.out.line(f"{run_id}  {_told(fact, status) or word(status)}")
+            session.out.line(f"{run_id}  {_told(fact, status, pausing) or word(status)}")
             if not answer.owned and status in {"pending", "running"}:
                 session.out.note("nobody drives this run; what follows starts with the next owner: wfconsole worker")
         return 0
@@ -86,10 +88,12 @@ def _send(ctx: typer.Context, run: str, make: Callable[[str, int, Actor], AnyFac
     return session.with_door(work)
 
 
-def _told(fact: AnyFact, status: str) -> str | None:
+def _told(fact: AnyFact, status: str, pausing: Json) -> str | None:
     """What the run is doing about a command that takes its time."""
-    if isinstance(fact, PauseRun) and status == "running":
-        return "pausing: what is under way ends first"
+    from wfconsole.views.words import plural
+
+    if isinstance(fact, PauseRun) and pausing:
+        return f"pausing: {plural(pausing['draining'], 'step')} draining"
     if isinstance(fact, CancelRun) and status == "running":
         return "cancelling: what is under way is being stopped"
     return None

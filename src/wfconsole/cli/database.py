@@ -1,14 +1,16 @@
-"""`db query`: a read-only statement on the store, as a table or as objects."""
+"""`db`: check, back up and migrate the store; `db query`: a read-only statement, as a table or as objects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wfconsole.cli import exit_codes
 from wfconsole.cli.app import new_app
-from wfconsole.cli.session import session_of
+from wfconsole.cli.session import run_async, session_of
 
 if TYPE_CHECKING:
     from wfconsole.control.door import Door
@@ -16,8 +18,56 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     group = new_app()
-    group.command("query")(query)
-    app.add_typer(group, name="db", help="Query the store, read-only.")
+    for name, command in (("check", check), ("backup", backup), ("migrate", migrate), ("query", query)):
+        group.command(name)(command)
+    app.add_typer(group, name="db", help="Look after the store, query it.")
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
+
+
+def check(ctx: typer.Context, as_json: AsJson = False) -> int:
+    """Check the file, every chain of events, the projections, tombstones, artifacts; exit status 5 when something is wrong."""
+    session = session_of(ctx)
+    findings = run_async(session.wiring.database().check())
+    if as_json:
+        told = [{"code": one.code, "message": one.message, "run_id": one.run_id} for one in findings]
+        session.out.json({"holds": not findings, "findings": told})
+    else:
+        session.out.lines(f"{one.run_id or 'store'}: {one.code}: {one.message}" for one in findings)
+        session.out.line("the store does not hold" if findings else "the store holds")
+    return exit_codes.ENVIRONMENT if findings else exit_codes.OK
+
+
+def backup(
+    ctx: typer.Context,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Default: the folder `backups`, named by time."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Make a verified copy of the store while others use it."""
+    session = session_of(ctx)
+    place = run_async(session.wiring.database().backup(output.absolute() if output else None))
+    if as_json:
+        session.out.json({"backup": str(place), "bytes": place.stat().st_size})
+    else:
+        session.out.line(str(place))
+    return exit_codes.OK
+
+
+def migrate(ctx: typer.Context, as_json: AsJson = False) -> int:
+    """Bring the store to this version's schema, after a backup. Every command does, too, when it meets an older one."""
+    session = session_of(ctx)
+    done = run_async(session.wiring.database().migrate())
+    if as_json:
+        session.out.json({"before": done.before, "after": done.after, "backup": done.backup})
+    elif done.before == done.after:
+        session.out.line(f"the store has schema revision {done.after} already")
+    else:
+        session.out.line(f"schema revision {done.before or 'none'} -> {done.after}; backup: {done.backup}")
+    return exit_codes.OK
 
 
 def query(

@@ -1,8 +1,7 @@
 """`approve`, `reject`, `answer`, `decide`: one signed decision about one gate, taken or refused at once.
 
-Owns the way of a decision from the command line to the run. Refuses to judge it: what is wrong with the command line is said
-before anything is signed, everything else is the run's to refuse, on record. The decision that would surprise: one that the
-store did not take is no refusal but DECISION_NOT_APPLIED, with the command to repeat.
+Owns the reading of the command line and what is printed. Refuses to judge a decision: what is wrong with the command line is said
+before anything is signed, everything else is the run's to refuse, on record.
 """
 
 from __future__ import annotations
@@ -10,29 +9,18 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wfconsole.cli.gate_choice import (
-    AsJson,
-    Form,
-    Gate,
-    Reason,
-    Run,
-    Seen,
-    find_gate,
-    look,
-    payload_of,
-    read_answer,
-)
+from wfconsole.cli.gate_choice import AsJson, Form, Gate, Reason, Run, read_answer
 from wfconsole.cli.session import Session, session_of
 from wfconsole.ports import WfconsoleError
 
 if TYPE_CHECKING:
+    from wfconsole.control.deciding import Seen
     from wfconsole.control.door import Answer, Door
 
 Match = Annotated[
@@ -40,7 +28,6 @@ Match = Annotated[
     typer.Option("--match-context", metavar="DIGEST", help="Refuse when the gate shows something else by now."),
 ]
 _LARGEST = 1024 * 1024
-_BELONGS_TO_THE_CALLER = frozenset({"NOT_FOUND", "DECISION_INVALID", "INPUT_INVALID"})
 
 
 def register(app: typer.Typer) -> None:
@@ -80,6 +67,8 @@ def answer(
     gate, choice = _gate_and_choice(words or [], with_form=bool(inputs))
 
     async def work(door: Door) -> int:
+        from wfconsole.control.deciding import look
+
         seen = await look(door, run, gate)
         if seen.gate["kind"] != "question":
             where = f"{seen.run_id} {seen.gate['step_id']}"
@@ -110,6 +99,7 @@ def decide(
     session = session_of(ctx)
 
     async def work(door: Door) -> int:
+        from wfconsole.control.deciding import find_gate, send_signed
         from wfconsole.views.run_view import run_view
 
         run_id, records = await door.records(run)
@@ -119,7 +109,8 @@ def decide(
                 message = f"the decision was made for gate {signed.get('gate_id')}, not for {meant}"
                 raise WfconsoleError("DECISION_INVALID", message, f"wfconsole approvals {run_id} {gate} --payload")
         again = shlex.join(["wfconsole", "decide", run_id, "--payload", payload])
-        return await _send(session, door, run_id, signed, signature, again, as_json=as_json)
+        reply = await send_signed(session.wiring, door, run_id, signed, signature, again)
+        return await _tell(session, door, run_id, signed, reply, as_json=as_json)
 
     return session.with_door(work)
 
@@ -155,6 +146,8 @@ def _verdict(
     session = session_of(ctx)
 
     async def work(door: Door) -> int:
+        from wfconsole.control.deciding import look
+
         seen = await look(door, run, gate)
         if seen.gate["kind"] == "question":
             hint = f"wfconsole answer {seen.run_id} {seen.gate['step_id']} CHOICE"
@@ -177,48 +170,21 @@ async def _sign_and_send(
     answer: dict[str, Any] | None,
     as_json: bool,
 ) -> int:
-    from wfconsole.domain.decision import DECISION_NAMESPACE, signed_bytes
+    from wfconsole.control.deciding import sign_and_send
 
-    if match is not None and match != seen.gate["context_digest"]:
-        raise WfconsoleError(
-            "DECISION_STALE",
-            f"gate {seen.gate['gate_id']} shows {seen.gate['context_digest']}, not {match}",
-            f"wfconsole approvals {seen.run_id} {seen.gate['step_id']}",
-        )
-    payload = await payload_of(session, seen, choice=choice, reason=reason, answer=answer)
-    signature = await session.wiring.sign(signed_bytes(payload), DECISION_NAMESPACE)
-    again = repeat(seen.run_id, seen.gate, payload)
-    return await _send(session, door, seen.run_id, payload, signature, again, as_json=as_json)
+    payload, reply = await sign_and_send(
+        session.wiring, door, seen, choice=choice, reason=reason, answer=answer, match=match
+    )
+    return await _tell(session, door, seen.run_id, payload, reply, as_json=as_json)
 
 
-def repeat(run_id: str, gate: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
-    """The command line that decides the same again."""
-    where = [run_id, gate["step_id"]]
-    if gate["kind"] != "question":
-        reason = ["--reason", payload["reason"]] if payload["reason"] else []
-        return shlex.join(["wfconsole", payload["choice"], *where, *reason])
-    if payload["answer"] is None:
-        return shlex.join(["wfconsole", "answer", *where, payload["choice"]])
-    filled = [(name, value) for name, value in payload["answer"].items() if value is not None]
-    texts = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in filled]
-    return shlex.join(["wfconsole", "answer", *where, *(word for text in texts for word in ("-i", text))])
-
-
-async def _send(
-    session: Session, door: Door, run_id: str, payload: dict[str, Any], signature: str, again: str, *, as_json: bool
+async def _tell(
+    session: Session, door: Door, run_id: str, payload: dict[str, Any], reply: Answer, *, as_json: bool
 ) -> int:
-    """Hand the decision over; print what it did, or raise the run's refusal. `again` is the command that repeats it."""
-    from wfconsole.domain.facts import DecideGate
+    """Print what the decision did, or raise the run's refusal."""
+    from wfconsole.control.deciding import goes_on, said
     from wfconsole.views.run_view import run_view
 
-    fact = DecideGate(
-        fact_id=f"cli:{uuid.uuid4().hex}",
-        at=session.wiring.now_ms(),
-        actor=session.wiring.actor(),
-        payload=payload,
-        signature=signature,
-    )
-    reply = await _applied(door.send(run_id, fact), again)
     if reply.refusal is not None:
         raise WfconsoleError(reply.refusal.code, reply.refusal.reason, reply.refusal.hint)
     _, records = await door.records(run_id)
@@ -234,45 +200,13 @@ async def _send(
                 "actor": payload.get("actor"),
                 "gate_status": gate["status"],
                 "run_status": view["status"],
+                **({"successor": view["lineage"]["successors"][-1]} if view["lineage"]["successors"] else {}),
                 "owned": reply.owned,
             }
         )
     else:
-        session.out.line(f"{run_id}  {gate['gate_id']}  {_done(gate, payload)}; {_next(view, owned=reply.owned)}")
+        session.out.line(f"{run_id}  {gate['gate_id']}  {said(gate, payload)}; {goes_on(view, owned=reply.owned)}")
     return 0
-
-
-async def _applied(sending: Awaitable[Answer], again: str) -> Answer:
-    """What became of the decision. Raises DECISION_NOT_APPLIED, with the command to repeat, when it could not be recorded."""
-    try:
-        return await sending
-    except WfconsoleError as error:
-        if error.code in _BELONGS_TO_THE_CALLER:
-            raise
-        message = f"the decision was not recorded: {error.code}: {error.message}"
-        raise WfconsoleError("DECISION_NOT_APPLIED", message, f"repeat it: {again}", {"code": error.code}) from error
-
-
-def _done(gate: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
-    from wfconsole.views.approval_card import approvals_left
-    from wfconsole.views.words import plural
-
-    said = payload.get("choice") or "answered"
-    if gate["status"] == "open":
-        left = approvals_left(gate)
-        return f"{said} by {payload.get('actor')}; {plural(left, 'approval')} still wanted"
-    return f"{said} by {payload.get('actor')}: {gate['status']}"
-
-
-def _next(view: Mapping[str, Any], *, owned: bool) -> str:
-    """Who goes on now."""
-    if view["finished_at"] is not None:
-        return f"the run is {view['status']}"
-    if view["status"] == "paused":
-        return f"the run is paused: wfconsole resume {view['run_id']}"
-    if view["status"] == "awaiting_approval":
-        return f"the run waits for {', '.join(view['waiting_for'])}"
-    return "its owner goes on" if owned else "what follows starts with the next owner: wfconsole worker"
 
 
 def _read_signed(source: str) -> tuple[dict[str, Any], str]:

@@ -1,7 +1,8 @@
 """Every exit status of the program, in one place.
 
 0 succeeded, 1 failed, 2 bad usage, input or recipe, 3 waiting for a person, 4 cancelled or rejected, 5 environment, 6 refused,
-70 a bug, 130 interrupted. `run` and `watch` end with the run's status, all other commands with their own.
+70 a bug, 129 the terminal was lost, 130 interrupted. `run` and `watch` end with the run's status, all other commands with
+their own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ CANCELLED = 4
 ENVIRONMENT = 5
 REFUSED = 6
 BUG = 70
+HUNG_UP = 129
 INTERRUPTED = 130
 
 _BY_FAULT = {

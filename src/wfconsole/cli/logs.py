@@ -18,8 +18,8 @@ import typer
 from wfconsole.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from wfconsole.cli.log_parts import LogIndex, LogPart, Wanted
     from wfconsole.control.door import Door
+    from wfconsole.control.log_parts import LogIndex, LogPart, Wanted
     from wfconsole.domain.events import Record
     from wfconsole.ports import RunFolder
     from wfconsole.views.log_text import LineCutter
@@ -50,7 +50,7 @@ def logs(
     as_json: Annotated[bool, typer.Option("--json", help="Print one object a line.")] = False,
 ) -> int:
     """Show what a run's steps printed."""
-    from wfconsole.cli.log_parts import LogIndex, Wanted
+    from wfconsole.control.log_parts import LogIndex, Wanted
 
     session = session_of(ctx)
     pattern = _pattern(grep)
@@ -200,7 +200,7 @@ class _Reader:
 
     def read(self, parts: Sequence[LogPart], *, last: bool) -> None:
         """Print what has come; `last`: nothing more will, so a line without its end is printed, too."""
-        from wfconsole.cli.log_files import open_beneath
+        from wfconsole.control.log_files import open_beneath
         from wfconsole.views.log_text import LineCutter
 
         for part in parts:

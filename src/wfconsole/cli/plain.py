@@ -60,6 +60,7 @@ def ending(view: RunViewBuilder, *, ascii_only: bool) -> list[str]:
     lines = ["", report.verdict_line(document, ascii_only=ascii_only)]
     lines += (f"  {line}" for line in report.failure_lines(document))
     lines += (f"  {line}" for line in report.waiting_lines(document))
+    lines += (f"  {line}" for line in report.lineage_lines(document))
     lines += (f"  gate       {line}" for line in report.gate_lines(document, ascii_only=ascii_only))
     lines += (f"  {line}" for line in report.output_lines(document["outputs"]))
     lines.append(f"  details    wfconsole show {document['run_id']}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from wfconsole.cli import exit_codes
 from wfconsole.cli.app import new_app
-from wfconsole.cli.session import session_of
-from wfconsole.cli.wiring import RecipeInfo
+from wfconsole.cli.session import Session, session_of
+from wfconsole.control.wiring import RecipeInfo, Trusted
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.")]
@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("validate")(validate)
     group.command("schema")(schema)
-    app.add_typer(group, name="recipes", help="List, show and validate recipes.")
+    group.command("trust")(trust)
+    app.add_typer(group, name="recipes", help="List, show, validate and trust recipes.")
 
 
 def list_recipes(ctx: typer.Context, as_json: AsJson = False) -> int:
@@ -118,6 +119,56 @@ def validate(ctx: typer.Context, recipe: Recipe, as_json: AsJson = False) -> int
         session.out.lines(problem_lines(findings))
         session.out.line("not valid" if wrong else "valid")
     return exit_codes.USAGE if wrong else exit_codes.OK
+
+
+def trust(
+    ctx: typer.Context,
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="A recipe's name, or the path of one.")
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Show what is trusted.")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Trust it no longer.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Let a recipe, as it is now, reach beyond the sandbox: send mail, open pull requests."""
+    from wfconsole.ports import WfconsoleError
+
+    session = session_of(ctx)
+    recipes = session.wiring.recipes()
+    if listed or recipe is None:
+        if recipe is not None or revoke:
+            raise typer.BadParameter("--list takes no recipe" if listed else "name a recipe")
+        return _tell_trusted(session, recipes.trusted(), as_json=as_json)
+    if revoke:
+        if not recipes.revoke(recipe):
+            raise WfconsoleError("NOT_FOUND", f"no recipe {recipe} is trusted", "`wfconsole recipes trust --list`")
+        return _tell_trusted(session, recipes.trusted(), as_json=as_json)
+    item = recipes.trust(recipe, session.wiring.actor(), session.wiring.now_ms())
+    if as_json:
+        session.out.json(_trusted(item))
+    else:
+        session.out.line(f"{item.name} is trusted in this form: {item.digest}")
+    return 0
+
+
+def _tell_trusted(session: Session, items: Sequence[Trusted], *, as_json: bool) -> int:
+    from wfconsole.views.report import table
+    from wfconsole.views.safe_text import safe_text
+
+    if as_json:
+        session.out.json({"trusted": [_trusted(item) for item in items]})
+        return 0
+    rows = [
+        tuple(safe_text(text, limit=80) for text in (item.name, item.digest[:12], item.by, item.path)) for item in items
+    ]
+    session.out.lines(table(("RECIPE", "DIGEST", "BY", "PATH"), rows))
+    return 0
+
+
+def _trusted(item: Trusted) -> dict[str, Any]:
+    from wfconsole.domain.codec import iso
+
+    return {"name": item.name, "digest": item.digest, "path": item.path, "by": item.by, "at": iso(item.at)}
 
 
 def schema(ctx: typer.Context, as_json: AsJson = False) -> int:

@@ -31,7 +31,7 @@ Key = Annotated[
     str | None, typer.Option("--id", metavar="KEY", help="The run's own key: the same KEY is the same run.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would run; create nothing.")]
-Detach = Annotated[bool, typer.Option("--detach", "-d", help="Create the run and do not drive it.")]
+Detach = Annotated[bool, typer.Option("--detach", "-d", help="Create the run; a worker in the background drives it.")]
 UntilWaiting = Annotated[
     bool, typer.Option("--until-waiting", help="End when only a person can go on (exit status 3).")
 ]
@@ -137,7 +137,7 @@ async def carry_out(
     if created.existed:
         session.out.note(f"run {created.run_id} exists already under this id; nothing new was created")
     if detach:
-        _tell_detached(session, request, created.run_id, existed=created.existed, as_json=as_json)
+        _detach(session, created.run_id, existed=created.existed, as_json=as_json)
         return 0
     follow = Follow(
         session=session,
@@ -168,16 +168,14 @@ async def _prepare(session: Session, door: Door, request: RunRequest, *, quiet: 
     return prepared
 
 
-def _tell_detached(session: Session, request: RunRequest, run_id: str, *, existed: bool, as_json: bool) -> None:
+def _detach(session: Session, run_id: str, *, existed: bool, as_json: bool) -> None:
+    """Leave the run to a worker that outlives this process, and say so."""
+    worker = session.wiring.detach()
     if as_json:
-        session.out.json({"run_id": run_id, "existed": existed})
+        session.out.json({"run_id": run_id, "existed": existed, "worker_pid": worker})
     else:
         session.out.line(run_id)
-    if not existed:
-        key = request.workflow_id or run_id
-        session.out.note(
-            f"the run is pending and nothing drives it yet; the same command with --id {key}, not --detach, does"
-        )
+    session.out.note(f"worker {worker} drives it; `wfconsole watch {run_id}` follows it")
 
 
 def _tell_plan(session: Session, prepared: Prepared, *, as_json: bool) -> None:

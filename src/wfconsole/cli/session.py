@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import typer
 
 from wfconsole.cli.output import Output
-from wfconsole.cli.wiring import Wiring
+from wfconsole.control.wiring import Wiring
 
 if TYPE_CHECKING:
     from wfconsole.control.door import Door

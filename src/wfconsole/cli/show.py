@@ -81,6 +81,7 @@ def _sections(view: Mapping[str, Any], *, ascii_only: bool) -> Iterator[tuple[st
 
     yield "failure", list(report.failure_lines(view))
     yield "waiting", list(report.waiting_lines(view))
+    yield "lineage", list(report.lineage_lines(view))
     yield "gates", list(report.gate_lines(view, ascii_only=ascii_only))
     yield "outputs", list(report.output_lines(view["outputs"]))
     real = [artifact for artifact in view["artifacts"] if artifact["kind"] != "none"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from wfconsole.control.door import InvalidRequestError, Problem
 from wfconsole.domain.codec import canonical
@@ -17,15 +18,19 @@ from wfconsole.domain.plan import ApprovalBody, Json, Plan
 from wfconsole.ports import Signer, WfconsoleError
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who starts a run, and what they signed: `start` is {payload, signature}."""
+
+    principal: str
+    start: dict[str, Json]
+
+
 async def author_of(
     plan: Plan, inputs: Mapping[str, Json], signer: Signer | None, workflow_id: str, at: int
-) -> str | None:
-    """The principal that starts this run; None when no gate of it asks. Raises InvalidRequestError."""
-    gates = [
-        step.step_id
-        for step in plan.steps
-        if isinstance(step.body, ApprovalBody) and step.body.approvers.wants_principals
-    ]
+) -> Author | None:
+    """Whoever starts this run; None when no gate of it asks. Raises InvalidRequestError."""
+    gates = [step.step_id for step in plan.steps if isinstance(step.body, ApprovalBody) and step.body.wants_principals]
     if not gates:
         return None
     if signer is None or not signer.has_allowed_signers:
@@ -47,7 +52,7 @@ async def author_of(
     found = await signer.verify(data, signature, namespace=START_NAMESPACE, claimed=principal)
     if not found.valid or found.principal is None:
         raise _refused(gates, f"your key is not one of the allowed signers: {found.problem}")
-    return found.principal
+    return Author(principal=found.principal, start={"payload": payload, "signature": signature})
 
 
 def _refused(gates: list[str], why: str) -> InvalidRequestError:

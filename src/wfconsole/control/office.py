@@ -11,6 +11,7 @@ import asyncio
 import errno
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,9 +23,10 @@ from wfconsole.domain.decide import decide
 from wfconsole.domain.draft import Refusal, Ruling
 from wfconsole.domain.events import CommandRefused, Record, RunCancelled, RunFailed, RunSucceeded
 from wfconsole.domain.evolve import fold
-from wfconsole.domain.facts import AnyFact, CancelRun
+from wfconsole.domain.facts import AnyFact, CancelRun, DeleteRun, ResumeRun
 from wfconsole.domain.plan import Json
 from wfconsole.ports import Artifacts, Commit, Evaluate, RunFilter, RunFolder, RunRow, Store, WfconsoleError
+from wfconsole.ports.owning import Hold
 
 TURN_S = 1.0
 ANSWER_TURNS = 20
@@ -45,17 +47,26 @@ class Driving(Protocol):
 class OfficePorts:
     """What the door stands on. `acquire` takes a run's lock, or gives None when a living process drives the run.
 
-    `seal` writes the bundle of an ended run, `admit` looks at a command before it is decided.
+    `seal` writes the bundle of an ended run, `admit` looks at a command before it is decided, `prepare` makes the folder of a
+    successor, `hint` wakes the owner of a run, `lift` takes back one that was set aside (whether it was); `cards` stores
+    the question cards that a ruling speaks of, `inform` tells hooks and the like of what was recorded here after an event.
     """
 
     start: StartPorts
     artifacts: Artifacts
     driving: Driving
-    acquire: Callable[[str], Any]
+    acquire: Callable[[str], Awaitable[Hold | None]]
     evaluate_of: Callable[[str], Evaluate]
     seal: Callable[[str], Awaitable[None]]
     admit: Callable[[AnyFact], Awaitable[AnyFact]]
+    complete: Callable[[Commit], Awaitable[Commit]]
     close: Callable[[], Awaitable[None]]
+    prepare: Callable[[str], Awaitable[None]] | None = None
+    cards: Callable[[str, Sequence[Record]], Awaitable[None]] | None = None
+    inform: Callable[[str, int], Awaitable[None]] | None = None
+    hint: Callable[[str], Awaitable[None]] | None = None
+    lift: Callable[[str], Awaitable[bool]] | None = None
+    not_let_go: Callable[[], Awaitable[Sequence[str]]] | None = None
 
 
 class Office:
@@ -84,11 +95,19 @@ class Office:
     async def drive(self, run_id: str, *, until_waiting: bool = False) -> None:
         await self._ports.driving.drive(run_id, until_waiting=until_waiting)
 
+    async def not_let_go(self) -> Sequence[str]:
+        """Runs that are over and whose owner may have died before it cleaned up after them; to be driven once more."""
+        return await self._ports.not_let_go() if self._ports.not_let_go is not None else ()
+
     async def send(self, run_id: str, fact: AnyFact) -> Answer:
         """A cancel that nobody is there to carry out is carried out here, to the end of the run.
 
         Raises STORE_BUSY when the owner does not answer in time; the command then stays in its inbox.
         """
+        if isinstance(fact, ResumeRun) and self._ports.lift is not None and await self._ports.lift(run_id):
+            known = fold(await self.store.load(run_id))
+            if known is not None and known.status != "paused":
+                return Answer(owned=False, records=(), refusal=None)  # it was set aside, and that is all that kept it
         ruling = await self._ports.driving.deliver(run_id, fact)
         if ruling is not None:
             return Answer(records=ruling.records, refusal=ruling.refusal)
@@ -96,16 +115,17 @@ class Office:
         if not answer.owned and answer.refusal is None:
             if isinstance(fact, CancelRun):
                 await self._finish(run_id)
-            else:
+            elif not isinstance(fact, DeleteRun):
                 await self._seal_if_open(run_id)  # a decision can be what ends a run
         return answer
 
     async def _decide_here(self, run_id: str, fact: AnyFact) -> Answer | None:
         """Decide without an owner; None when there is one."""
-        lock = self._ports.acquire(run_id)
-        if lock is None:
+        hold = await self._ports.acquire(run_id)
+        if hold is None:
             return None
         try:
+            await self._ready(run_id)
             records = await self.store.load(run_id)
             state = fold(records)
             if state is None:
@@ -115,11 +135,23 @@ class Office:
                 return Answer(owned=False, records=decided, refusal=_refusal(decided))
             ruling = decide(state, await self._ports.admit(fact), self._ports.evaluate_of(run_id))
             if ruling.records:
-                commit = Commit(run_id=run_id, expected_seq=state.seq, records=ruling.records, fact=fact)
-                await self.store.commit(commit)
+                if self._ports.cards is not None:
+                    await self._ports.cards(run_id, ruling.records)
+                commit = Commit(
+                    run_id=run_id, expected_seq=state.seq, records=ruling.records, fact=fact, lease=hold.lease
+                )
+                await self.store.commit(await self._ports.complete(commit))
+                if self._ports.inform is not None:
+                    await self._ports.inform(run_id, state.seq)
             return Answer(owned=False, records=ruling.records, refusal=ruling.refusal)
         finally:
-            lock.release()
+            await hold.release()
+
+    async def _ready(self, run_id: str) -> None:
+        """Have a successor's folder made; one that cannot go on can still be cancelled, and driving it says what is wrong."""
+        if self._ports.prepare is not None:
+            with suppress(WfconsoleError):
+                await self._ports.prepare(run_id)
 
     async def _finish(self, run_id: str) -> None:
         if not _is_over(await self.store.load(run_id)):
@@ -143,6 +175,8 @@ class Office:
         if earlier:
             return Answer(records=earlier, refusal=_refusal(earlier))
         await self.store.post(run_id, fact)
+        if self._ports.hint is not None:
+            await self._ports.hint(run_id)
         for _ in range(ANSWER_TURNS):
             try:
                 async with asyncio.timeout(TURN_S):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wfconsole.control.authors import author_of
+from wfconsole.control.authors import Author, author_of
 from wfconsole.control.door import Created, InvalidRequestError, Prepared, Problem, RunRequest
 from wfconsole.domain.codec import to_json
 from wfconsole.domain.decide import decide
@@ -31,6 +31,7 @@ from wfconsole.ports import (
     Commit,
     Evaluate,
     RunFolder,
+    Secrets,
     Signer,
     Store,
     StoreConflictError,
@@ -52,6 +53,10 @@ class Compiled:
     files: Mapping[str, bytes]
 
 
+Permit = Callable[[Plan, Mapping[str, Json], Evaluate], None]
+"""Whether the operator lets the effects of a plan with these inputs be carried out. Raises WfconsoleError when not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartPorts:
     """What making a run needs."""
@@ -65,6 +70,8 @@ class StartPorts:
     trace_url: str | None = None
     project: str | None = None
     signer: Signer | None = None
+    secrets: Secrets | None = None
+    permit: Permit | None = None
 
 
 def new_run_id(now_ms: int) -> str:
@@ -82,9 +89,13 @@ async def prepare(request: RunRequest, ports: StartPorts) -> Prepared:
     plan = _with_budget(compiled.plan, request.cost_usd)
     inputs = _bind(plan, request)
     _check_inputs(plan, inputs, ports.evaluate_with(compiled.files))
+    if ports.permit is not None:
+        ports.permit(plan, inputs, ports.evaluate_with(compiled.files))
     if request.workflow_id is not None and not _WORKFLOW_ID.fullmatch(request.workflow_id):
         message = f"--id {request.workflow_id!r} is no key"
         raise InvalidRequestError("INPUT_INVALID", message, (), "letters, digits and . _ : / @ + -, at most 200")
+    if plan.secrets and ports.secrets is not None:
+        await ports.secrets.read(plan.secrets)  # before anything is written: one that is missing is told now
     return Prepared(
         request=request,
         plan=plan,
@@ -208,7 +219,7 @@ class _Copied:
     at: int
     pin: WorkspacePin | None
     warnings: tuple[str, ...]
-    author: str | None = None
+    author: Author | None = None
 
 
 def _start_fact(prepared: Prepared, ports: StartPorts, copied: _Copied) -> StartRun:
@@ -228,7 +239,8 @@ def _start_fact(prepared: Prepared, ports: StartPorts, copied: _Copied) -> Start
         intent_hash=request.intent_hash,
         trace_url=ports.trace_url,
         workspace=copied.pin,
-        author=copied.author,
+        author=None if copied.author is None else copied.author.principal,
+        start={} if copied.author is None else copied.author.start,
         warnings=(*(problem.message for problem in prepared.warnings), *copied.warnings),
     )
 

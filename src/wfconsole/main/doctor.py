@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wfconsole.cli.wiring import Check
 from wfconsole.config import Settings
+from wfconsole.control.wiring import Check
 from wfconsole.ports import WfconsoleError
 
 LOW_DISK = 2 * 1024**3
@@ -21,8 +21,10 @@ async def checks(settings: Settings) -> Sequence[Check]:
         *await _engine(),
         *await _templates(settings),
         *await _store(settings),
+        *await _containers(settings),
         *_disk(settings),
         *_git(),
+        *_connections(settings),
         *_terminal(),
     ]
 
@@ -58,9 +60,7 @@ async def _templates(settings: Settings) -> Sequence[Check]:
         Check(
             name=f"template {state['name']}",
             status="ok" if state["state"] == "ok" else ("fail" if state["name"] == "python" else "warn"),
-            message={"ok": "its image is there", "drift": "its image is of an older template"}.get(
-                state["state"], "no image"
-            ),
+            message=state["reason"] or "its image is what its lock says",
             remedy=state["remedy"],
         )
         for state in states
@@ -92,6 +92,35 @@ async def _store(settings: Settings) -> Sequence[Check]:
     ]
 
 
+async def _containers(settings: Settings) -> Sequence[Check]:
+    """Containers that other state folders made are theirs: they are named here, and nothing of ours ever removes them."""
+    from wfconsole.sandbox.leftovers import LabelledContainers
+    from wfconsole.store import database, opening
+
+    path = settings.state / database.NAME
+    try:
+        own = opening.check(path) if path.exists() else ""
+        containers = LabelledContainers(database_id=own, docker_host=settings.environ.get("DOCKER_HOST"))
+        try:
+            found = await containers.all()
+        finally:
+            await containers.close()
+    except WfconsoleError:
+        return []  # the engine and the store have their own lines
+    foreign = [one for one in found if not one.ours]
+    if not foreign:
+        return [Check(name="containers", status="ok", message=f"{len(found)} of this state folder, none of others")]
+    names = ", ".join(one.name for one in foreign[:5]) + (" ..." if len(foreign) > 5 else "")
+    return [
+        Check(
+            name="containers",
+            status="warn",
+            message=f"{len(foreign)} belong to other state folders: {names}",
+            remedy="`wfconsole gc` under their WFCONSOLE_HOME removes what is left over; if that folder is gone: docker rm",
+        )
+    ]
+
+
 def _disk(settings: Settings) -> Iterator[Check]:
     where = next((path for path in (settings.state, *settings.state.parents) if path.exists()), Path("/"))
     free = shutil.disk_usage(where).free
@@ -115,6 +144,22 @@ def _git() -> Iterator[Check]:
         )
     else:
         yield Check(name="git", status="ok", message=git)
+
+
+def _connections(settings: Settings) -> Iterator[Check]:
+    """What effects go by, as far as this machine can tell: no server is contacted."""
+    for name, connection in sorted(settings.connections.items()):
+        where = f"{connection.host}:{connection.port} ({connection.tls})"
+        password = connection.password_file
+        program = connection.password_command[:1]
+        if password is not None and not os.access(password, os.R_OK):
+            remedy = f"write it there, or see [connections.{name}] in config.toml"
+            yield Check(name=f"connection {name}", status="warn", message=f"{password} cannot be read", remedy=remedy)
+        elif program and shutil.which(program[0]) is None:
+            remedy = f"see password_command of [connections.{name}] in config.toml"
+            yield Check(name=f"connection {name}", status="warn", message=f"{program[0]} is not there", remedy=remedy)
+        else:
+            yield Check(name=f"connection {name}", status="ok", message=f"letters go by {where}")
 
 
 def _terminal() -> Iterator[Check]:

@@ -3,136 +3,223 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from wfconsole.compiler.expressions import evaluate
 from wfconsole.config import Settings
 from wfconsole.control.office import Office, OfficePorts
 from wfconsole.control.starting import Compiled, StartPorts
-from wfconsole.domain.codec import canonical, wire
 from wfconsole.domain.effects import StartAttempt
-from wfconsole.domain.events import Record, RunCreated
-from wfconsole.domain.facts import AttemptEnded, ChannelFailed, GateReady
-from wfconsole.domain.plan import Json, RecipeRef
+from wfconsole.domain.events import Record
+from wfconsole.domain.facts import AnyFact, AttemptEnded, GateReady
+from wfconsole.domain.plan import Json, Plan
 from wfconsole.domain.run import RunState
+from wfconsole.engine.apart import Apart
 from wfconsole.engine.attempt import GateRunner, attempt_runner, sweeper
+from wfconsole.engine.before import Anew
 from wfconsole.engine.bundle import sealer
+from wfconsole.engine.cards import card_keeper
 from wfconsole.engine.clock import SystemClock
 from wfconsole.engine.close import run_closer
 from wfconsole.engine.local import LocalPorts
+from wfconsole.engine.succession import preparer, with_successor
 from wfconsole.engine.supervisor import Supervisor
-from wfconsole.main.hooks import Hooks
+from wfconsole.main.outside import mailers, outside
+from wfconsole.main.secrets import OperatorSecrets
 from wfconsole.main.signing import admission, signer_of
-from wfconsole.ports import Evaluate, RunFolder, Store, Subscriber, WfconsoleError, Workspaces
+from wfconsole.main.telling import Told, inform, record_failures, subscribers, teller
+from wfconsole.ports import Evaluate, RunFolder, Store, Workspaces
+from wfconsole.ports.delivery import Mailer
 from wfconsole.sandbox.docker import DockerSandbox
 from wfconsole.sandbox.folders import Account
+from wfconsole.sandbox.locks import HostLocks
 from wfconsole.steps.command import StepPorts
+from wfconsole.steps.screen import ScreenedCollector, screen_of, screened_workspaces
 from wfconsole.store.artifacts import DiskArtifacts
+from wfconsole.store.leases import Leases
 from wfconsole.store.locks import FileLocks
 from wfconsole.store.sqlite import SqliteStore
+from wfconsole.store.statements import UNFINISHED
+from wfconsole.store.writer import Trouble
 from wfconsole.views.run_view import run_view
+from wfconsole.views.safe_text import safe_text
+from wfconsole.workspace.apart import GitCopies
+from wfconsole.workspace.before import GitBefore
 from wfconsole.workspace.collect import FileCollector
 from wfconsole.workspace.copy import GitWorkspaces
 
 
-async def open_office(settings: Settings) -> Office:
-    """Everything a front end needs. Contacts no engine before a step starts. Raises STORE_CORRUPT, STORE_TOO_NEW."""
-    loop = asyncio.get_running_loop()
-    store = SqliteStore.open(settings.state)
+def _tell(text: str) -> None:
+    """A line of diagnostics, from whatever thread."""
+    sys.stderr.write(safe_text(text) + "\n")
+    sys.stderr.flush()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """The adapters of one open state folder, each made once."""
+
+    settings: Settings
+    store: SqliteStore
+    artifacts: DiskArtifacts
+    workspaces: GitWorkspaces
+    copies: GitCopies
+    before: GitBefore
+    steps: StepPorts
+    mailer: Callable[[], Mailer]
+    told: Told = field(default_factory=dict)
+
+    def folder(self, run_id: str) -> RunFolder:
+        return RunFolder(self.settings.runs / run_id)
+
+    def evaluate_of(self, run_id: str) -> Evaluate:
+        return evaluate_with(_pinned_files(self.folder(run_id)))
+
+
+def _parts(settings: Settings, owner: str) -> _Parts:
+    """Raises STORE_CORRUPT, STORE_TOO_NEW, DISK_FULL."""
+    store = SqliteStore.open(settings.state, trouble=Trouble(say=_tell))
     artifacts = DiskArtifacts(settings.artifacts)
     account = Account.here()
-    workspaces = GitWorkspaces(owner=(account.uid, account.gid) if os.geteuid() == 0 else None)
-    clock = SystemClock()
-    locks = FileLocks(settings.state / "locks")
-    owner = f"{socket.gethostname()}:{os.getpid()}"
-    sandbox = _sandbox(settings, store.database_id, owner)
-    steps = StepPorts(sandbox=sandbox, artifacts=artifacts, collector=FileCollector(artifacts=artifacts), clock=clock)
+    sandboxed = (account.uid, account.gid) if os.geteuid() == 0 else None
+    return _Parts(
+        settings=settings,
+        store=store,
+        artifacts=artifacts,
+        workspaces=GitWorkspaces(owner=sandboxed),
+        copies=GitCopies(owner=sandboxed),
+        before=GitBefore(owner=sandboxed),
+        steps=StepPorts(
+            sandbox=_sandbox(settings, store.database_id, owner),
+            artifacts=artifacts,
+            collector=FileCollector(artifacts=artifacts),
+            clock=SystemClock(),
+            secrets=OperatorSecrets(settings.secrets, settings.environ),
+        ),
+        mailer=mailers(settings),
+    )
 
-    admit = admission(signer_of(settings), store)
 
-    def folder(run_id: str) -> RunFolder:
-        return RunFolder(settings.runs / run_id)
-
-    def evaluate_of(run_id: str) -> Evaluate:
-        return evaluate_with(_pinned_files(folder(run_id)))
+def _local_ports(
+    parts: _Parts, admit: Callable[[AnyFact], Awaitable[AnyFact]], loop: asyncio.AbstractEventLoop
+) -> Callable[[str], LocalPorts]:
+    """What a run's driver is given; called in a thread, so that the loop stays free to read the journal for it."""
+    steps, folder = parts.steps, parts.folder
+    gate = _gate_runner(steps, parts.workspaces, folder, parts.store, parts.mailer)
+    effect = outside(steps, parts.mailer, folder)
+    close_run = run_closer(parts.workspaces, parts.artifacts, steps.clock, folder, steps.secrets)
 
     def journal_of(run_id: str) -> Sequence[Record]:
-        return asyncio.run_coroutine_threadsafe(store.load(run_id), loop).result()
-
-    gate = _gate_runner(steps, workspaces, folder, store)
-    seal = sealer(store, folder, run_view)
-    told: dict[str, dict[str, Subscriber]] = {}
+        return asyncio.run_coroutine_threadsafe(parts.store.load(run_id), loop).result()
 
     def ports_of(run_id: str) -> LocalPorts:
-        """Called in a thread: the loop stays free to read the journal for it."""
-        told[run_id] = subscribers(settings, lambda: journal_of(run_id))
+        told = subscribers(parts.settings, folder(run_id).root, lambda: journal_of(run_id))
+        parts.told.setdefault(run_id, []).append(told)
+        expressions = parts.evaluate_of(run_id)
+        apart = Apart(parts.copies, expressions)
         return LocalPorts(
-            store=store,
-            clock=clock,
-            evaluate=evaluate_of(run_id),
-            run_attempt=attempt_runner(steps, gate, folder),
-            close_run=run_closer(workspaces, artifacts, clock, folder),
-            seal=seal,
-            sweep=sweeper(steps, folder),
+            store=parts.store,
+            clock=steps.clock,
+            evaluate=expressions,
+            run_attempt=attempt_runner(
+                steps, gate, folder, effect, apart, Anew(before=parts.before, load=parts.store.load)
+            ),
+            close_run=close_run,
+            keep=lambda kept: parts.workspaces.keep(folder(kept)),
+            seal=sealer(parts.store, folder, run_view),
+            sweep=sweeper(steps, folder, apart),
             admit=admit,
-            subscribers=told[run_id],
+            tell=teller(told),
+            subscribers=told,
+            cards=card_keeper(parts.artifacts, folder),
         )
 
+    return ports_of
+
+
+async def open_office(settings: Settings, *, go_on: bool = True) -> Office:
+    """Everything a front end needs. Raises STORE_CORRUPT, STORE_TOO_NEW, DISK_FULL.
+
+    Contacts no engine before a step starts, unless `go_on` and a removal was begun and not ended: that is ended here.
+    """
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    parts = _parts(settings, owner)
+    store, folder = parts.store, parts.folder
+    leases = Leases(store, FileLocks(settings.state / "locks"), settings.state / "owners")
+    admit = admission(signer_of(settings), store)
+    prepare = preparer(store, parts.workspaces, folder)
+    ports_of = _local_ports(parts, admit, asyncio.get_running_loop())
+
+    supervisor = Supervisor(owner, leases, ports_of, prepare, _tell)
+    leases.on_hint(supervisor.nudge)
+
     async def close() -> None:
-        await _close(office, told, sandbox)
+        await _close(office, parts, leases)
 
     office = Office(
         OfficePorts(
-            start=_start_ports(settings, store, workspaces, folder),
-            artifacts=artifacts,
-            driving=Supervisor(owner, locks, ports_of),
-            acquire=locks.acquire,
-            evaluate_of=evaluate_of,
-            seal=seal,
+            start=replace(_start_ports(settings, store, parts.workspaces, folder), secrets=parts.steps.secrets),
+            artifacts=parts.artifacts,
+            driving=supervisor,
+            complete=lambda commit: with_successor(store, commit),
+            prepare=prepare,
+            acquire=leases.acquire,
+            hint=leases.hint,
+            lift=leases.lift,
+            not_let_go=leases.not_let_go,
+            evaluate_of=parts.evaluate_of,
+            seal=sealer(store, folder, run_view),
             admit=admit,
             close=close,
+            cards=card_keeper(parts.artifacts, folder),
+            inform=lambda run_id, seq: inform(settings, store, folder(run_id).root, parts.told, run_id, seq),
         )
     )
+    if go_on and await store.rows(UNFINISHED):
+        from wfconsole.main.cleaning import go_on_removing
+
+        await go_on_removing(settings, office)
     return office
 
 
-async def _close(office: Office, told: Mapping[str, Mapping[str, Subscriber]], sandbox: DockerSandbox) -> None:
+async def _close(office: Office, parts: _Parts, leases: Leases) -> None:
     try:
-        await _record_failures(office, told)
-        await sandbox.close()
+        await record_failures(office, parts.told)
+        await leases.close()
+        await parts.steps.sandbox.close()
     finally:
         await office.store.close()
 
 
-async def _record_failures(office: Office, told: Mapping[str, Mapping[str, Subscriber]]) -> None:
-    """Put on record what hooks failed at after the last event; a run that is over, or another's by now, is left alone."""
-    for run_id, hook in [(run_id, each.get("hooks")) for run_id, each in told.items()]:
-        for seq, error in await asyncio.to_thread(hook.close) if isinstance(hook, Hooks) else ():
-            fact_id, now = f"channel:hooks:{uuid.uuid4().hex}", SystemClock().now_ms()
-            with suppress(WfconsoleError):
-                fact = ChannelFailed(fact_id=fact_id, at=now, subscriber="hooks", error=error, failed_seq=seq)
-                await office.send(run_id, fact)
-
-
 def _gate_runner(
-    steps: StepPorts, workspaces: Workspaces, folder: Callable[[str], RunFolder], store: Store
+    steps: StepPorts,
+    workspaces: Workspaces,
+    folder: Callable[[str], RunFolder],
+    store: Store,
+    mailer: Callable[[], Mailer],
 ) -> GateRunner:
     """Imports what gates need when the first one is met."""
 
     async def run(effect: StartAttempt, state: RunState) -> AttemptEnded | GateReady:
+        from wfconsole.engine.baseline import coverage_before
         from wfconsole.engine.gates import gate_runner
         from wfconsole.steps.gate import GatePorts
 
+        screen = await screen_of(steps.secrets, state.plan.secrets)
         ports = GatePorts(
-            workspaces=workspaces, artifacts=steps.artifacts, collector=steps.collector, clock=steps.clock
+            workspaces=workspaces if screen is None else screened_workspaces(workspaces, screen),
+            artifacts=steps.artifacts,
+            collector=steps.collector if screen is None else ScreenedCollector(steps.collector, screen),
+            clock=steps.clock,
+            mailer=mailer(),
         )
-        return await gate_runner(ports, folder, store.load)(effect, state)
+        before = partial(coverage_before, store)
+        return await gate_runner(ports, folder, store.load, before)(effect, state)
 
     return run
 
@@ -143,6 +230,7 @@ def _sandbox(settings: Settings, database_id: str, owner: str) -> DockerSandbox:
         owner=owner,
         cache=settings.cache / "sandbox",
         gates=settings.account / "gates",
+        locks=HostLocks(settings.template_locks, settings.template_folders),
         docker_host=settings.environ.get("DOCKER_HOST"),
     )
 
@@ -160,6 +248,7 @@ def _start_ports(
         trace_url=settings.trace_url,
         project=settings.project,
         signer=signer_of(settings),
+        permit=lambda plan, inputs, evaluate: _permit(settings, plan, inputs, evaluate),
     )
 
 
@@ -167,6 +256,12 @@ def _compile(settings: Settings, name: str) -> Compiled:
     from wfconsole.main.recipes import compile_for_run  # 15 ms that only starting a run pays
 
     return compile_for_run(settings, name)
+
+
+def _permit(settings: Settings, plan: Plan, inputs: Mapping[str, Json], evaluate: Evaluate) -> None:
+    from wfconsole.main.trust import permit
+
+    permit(settings, plan, inputs, evaluate)
 
 
 def evaluate_with(files: Mapping[str, bytes]) -> Evaluate:
@@ -183,41 +278,3 @@ def _pinned_files(folder: RunFolder) -> dict[str, bytes]:
         for path in sorted(folder.recipe.rglob("*"))
         if path.is_file()
     }
-
-
-def subscribers(settings: Settings, journal: Callable[[], Sequence[Record]]) -> dict[str, Subscriber]:
-    """Who is told of every event besides the journal."""
-    if settings.events_file is None and not settings.hooks:
-        return {}
-    created = next((record.event for record in journal() if isinstance(record.event, RunCreated)), None)
-    found: dict[str, Subscriber] = {}
-    if created is not None and settings.events_file is not None:
-        found["events_file"] = EventsFile(settings.events_file, created.plan.recipe)
-    if created is not None and settings.hooks:
-        found["hooks"] = Hooks(settings.hooks, created.plan.recipe)
-    return found
-
-
-class EventsFile:
-    """Appends every event as a JSON line to a file that the operator named. A failure to write is the caller's to record.
-
-    Never waits: a pipe that nobody reads, or not fast enough, is a failure to write.
-    """
-
-    def __init__(self, path: Path, recipe: RecipeRef) -> None:
-        self._path = path
-        self._recipe = recipe
-        self._torn = False
-
-    def __call__(self, run_id: str, record: Record) -> None:
-        document: Json = wire(record, run_id=run_id, name=self._recipe.name, version=self._recipe.version)
-        line = b"\n" * self._torn + canonical(document) + b"\n"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o666)
-        try:
-            written = os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
-        self._torn = written < len(line)
-        if self._torn:
-            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were taken", str(self._path))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wfconsole.cli.wiring import RecipeInfo, Recipes
 from wfconsole.compiler import catalog
 from wfconsole.compiler.compile import Compiled as Compilation
 from wfconsole.compiler.findings import Finding
@@ -17,17 +17,46 @@ from wfconsole.compiler.tree import plain
 from wfconsole.config import Settings
 from wfconsole.control.door import InvalidRequestError, Problem
 from wfconsole.control.starting import Compiled
-from wfconsole.domain.plan import Plan
+from wfconsole.control.wiring import RecipeInfo, Recipes, Trusted
+from wfconsole.domain.plan import NETWORKS, Plan
+from wfconsole.domain.records import Actor
+from wfconsole.main.trust import TrustFile, distrust
 from wfconsole.ports import WfconsoleError
+from wfconsole.views.safe_text import safe_text
 
 MAX_VALUES_BYTES = 4 * 1024**2
 
 
-def template_names(settings: Settings) -> frozenset[str]:
+class KnownTemplates(Mapping[str, str]):
+    """Every template that there is a file for, with the widest network that it allows; a file is read when that is asked."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        found = [path for folder in folders if folder.is_dir() for path in folder.glob("*.yaml")]
+        self._paths = {path.stem: path for path in reversed(found)}
+
+    def __getitem__(self, name: str) -> str:
+        """A file that cannot be read allows everything here: whoever builds the template is told of it."""
+        with suppress(OSError, ValueError):
+            document, _ = load(self._paths[name].read_bytes(), file=name)
+            top = plain(document.root) if document is not None else None
+            said = top.get("network", NETWORKS[0]) if isinstance(top, dict) else None
+            if said in NETWORKS:
+                return str(said)
+        return NETWORKS[-1]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def template_names(settings: Settings) -> KnownTemplates:
     """Every template that there is a file for."""
-    return frozenset(
-        path.stem for folder in settings.template_folders if folder.is_dir() for path in folder.glob("*.yaml")
-    )
+    return KnownTemplates(settings.template_folders)
 
 
 def compile_ref(settings: Settings, ref: str) -> tuple[catalog.Found, Compilation]:
@@ -52,7 +81,7 @@ def compile_for_run(settings: Settings, ref: str) -> Compiled:
         for missing in compiled.unavailable
     ]
     for hidden in (path for path in found.shadowed if not path.samefile(found.path)):
-        sys.stderr.write(f"{found.name}: {found.path} hides {hidden}\n")
+        sys.stderr.write(safe_text(f"{found.name}: {found.path} hides {hidden}") + "\n")
     warnings = [_problem(finding) for finding in compiled.findings if finding.severity != "error"]
     plan = None if problems else compiled.plan
     return Compiled(plan=plan, problems=(*problems, *warnings), files=compiled.files)
@@ -136,6 +165,7 @@ class RecipeShelf(Recipes):
                     "required": spec.required,
                     "default": spec.default,
                     "description": spec.description,
+                    "choices": list(spec.choices) if spec.choices else [],
                 }
                 for spec in plan.inputs
             ),
@@ -147,8 +177,29 @@ class RecipeShelf(Recipes):
         )
 
     def validate(self, ref: str) -> Sequence[Problem]:
-        _, compiled = compile_ref(self._settings, ref)
-        return [_problem(finding) for finding in compiled.findings]
+        found, compiled = compile_ref(self._settings, ref)
+        problems = [_problem(finding) for finding in compiled.findings]
+        why = None if compiled.plan is None else distrust(self._settings, compiled.plan)
+        if why is not None:
+            where = f"{found.path}:1:1"
+            problems.append(
+                Problem(code="POLICY_BLOCKED", message=why[0], hint=why[1], where=where, severity="warning")
+            )
+        return problems
+
+    def trust(self, ref: str, actor: Actor, at: int) -> Trusted:
+        shown = self.show(ref)
+        item = Trusted(
+            name=shown.name, digest=shown.digest, path=str(Path(shown.path).absolute()), by=actor.name, at=at
+        )
+        TrustFile(self._settings).add(item)
+        return item
+
+    def trusted(self) -> Sequence[Trusted]:
+        return TrustFile(self._settings).read()
+
+    def revoke(self, name: str) -> int:
+        return TrustFile(self._settings).remove(name)
 
     def schema(self) -> Mapping[str, Any]:
         from wfconsole.compiler.schema import json_schema

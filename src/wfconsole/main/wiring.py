@@ -8,12 +8,23 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wfconsole.cli.wiring import Audited, Check, Intents, Recipes, SavedIntent, Templates, Wiring
+from wfconsole.control.wiring import (
+    Audited,
+    Check,
+    Cleaning,
+    DatabaseCare,
+    Intents,
+    Recipes,
+    SavedIntent,
+    Templates,
+    Wiring,
+)
 
 if TYPE_CHECKING:
     from wfconsole.config import Settings
     from wfconsole.control.door import Door, RunRequest
     from wfconsole.domain.records import Actor
+    from wfconsole.ports import RunRow
 
 
 @cache
@@ -35,11 +46,17 @@ def make_wiring() -> Wiring:
         templates=_templates,
         intents=_Intents,
         doctor=_doctor,
+        doctor_sandbox=_doctor_sandbox,
         config=_config,
         identity=_identity,
         sign=_sign,
         worker=_worker,
         audit=_audit,
+        console=_console,
+        detach=_detach,
+        glance=_glance,
+        cleaning=_cleaning,
+        database=_database,
     )
 
 
@@ -73,6 +90,12 @@ def _templates() -> Templates:
     return TemplateShelf(settings())
 
 
+async def _doctor_sandbox(tell: Callable[[int, int], None]) -> Sequence[Check]:
+    from wfconsole.main.conformance import conform
+
+    return await conform(settings(), tell)
+
+
 async def _doctor() -> Sequence[Check]:
     from wfconsole.main.doctor import checks
 
@@ -93,13 +116,45 @@ async def _sign(payload: bytes, namespace: str) -> str:
 
 async def _worker(until_idle: bool, say: Callable[[str], None]) -> None:
     from wfconsole.engine.worker import Worker
+    from wfconsole.main.office import open_office
 
-    door = await _open_door()
+    door = await open_office(settings())
     try:
-        worker = Worker(door.store, lambda run_id: door.drive(run_id, until_waiting=until_idle), say)
+        worker = Worker(door.store, lambda run_id: door.drive(run_id, until_waiting=until_idle), say, door.not_let_go)
         await worker.run(until_idle=until_idle)
     finally:
         await door.close()
+
+
+async def _cleaning() -> Cleaning:
+    from wfconsole.main.cleaning import cleaner_of
+    from wfconsole.main.office import open_office
+
+    return cleaner_of(settings(), await open_office(settings(), go_on=False))
+
+
+def _database() -> DatabaseCare:
+    from wfconsole.main.database import StoreCare
+
+    return StoreCare(settings())
+
+
+def _glance(limit: int) -> Sequence[RunRow] | None:
+    from wfconsole.store.glance import newest
+
+    return newest(settings().state, limit)
+
+
+def _detach() -> int:
+    from wfconsole.main.detach import start_worker
+
+    return start_worker(settings())
+
+
+def _console(target: str | None, read_only: bool) -> int:
+    from wfconsole.main.console import run_console
+
+    return run_console(settings(), make_wiring(), target, read_only=read_only)
 
 
 async def _audit(run: str | None) -> Sequence[Audited]:
