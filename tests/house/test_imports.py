@@ -67,3 +67,15 @@ def test_domain_and_ports_load_the_standard_library_only() -> None:
         for code in (program, before)
     )
     assert loaded - plain - set(sys.stdlib_module_names) == {"wfconsole"}
+
+
+def test_the_first_picture_of_the_console_needs_neither_the_domain_nor_the_command_line() -> None:
+    program = (
+        "import sys, wfconsole.main.wiring, wfconsole.main.console, wfconsole.store.glance, wfconsole.console.app, "
+        "wfconsole.console.screens.runs; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    kept_away = {"wfconsole.domain.events", "wfconsole.domain.facts", "wfconsole.domain.plan", "wfconsole.control.door"}
+    assert loaded & ({*HEAVY, "typer", "click"} - {"textual"}) == set()
+    assert loaded & kept_away == set()

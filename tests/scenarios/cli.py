@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.scenarios import locks
+
 _Found = TypeVar("_Found")
 DEADLINE_S = 120.0
 SOURCES = Path(__file__).parents[2] / "src"
@@ -99,6 +101,7 @@ class Wfconsole:
 
     def run(self, *argv: str | Path, stdin: bytes = b"") -> Result:
         """Run one command to its end."""
+        locks.put(self.home, argv, self.environment)
         done = subprocess.run(
             command_line(*argv),
             input=stdin,
@@ -130,6 +133,7 @@ class Wfconsole:
     @contextmanager
     def live(self, *argv: str | Path) -> Iterator[Live]:
         """A command under way, in a process group of its own; killed when the test is done with it."""
+        locks.put(self.home, argv, self.environment)
         with subprocess.Popen(
             command_line(*argv),
             stdin=subprocess.DEVNULL,
@@ -270,9 +274,9 @@ def git(folder: Path, *argv: str, stdin: bytes | None = None) -> bytes:
 
 def containers(run_id: str) -> Sequence[str]:
     """The names of the run's containers that the engine still has."""
-    import docker
+    from wfconsole.sandbox.client import LocalDocker
 
-    client = docker.from_env()
+    client = LocalDocker.from_env()
     try:
         found = client.containers.list(all=True, filters={"label": f"wfconsole.run={run_id}"})
         return [str(container.name) for container in found]

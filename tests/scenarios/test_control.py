@@ -99,7 +99,9 @@ def test_rw_pause_resume_cancel_from_another_process_stops_the_containers(wf: Wf
 
 
 def test_a_run_that_nobody_has_started_can_be_cancelled(wf: Wfconsole, two: list[str]) -> None:
-    run_id = wf.run(*two, "--detach").json["run_id"]
+    detached = wf.run(*two, "--detach").json
+    os.kill(detached["worker_pid"], signal.SIGKILL)  # before it has looked
+    run_id = detached["run_id"]
     assert wf.show(run_id)["status"] == "pending"
     assert wf.run("cancel", run_id).code == 0
     view = wf.show(run_id)

@@ -137,17 +137,20 @@ def test_st_wf_006_3_and_007_3_a_decision_that_cannot_be_applied_changes_nothing
     assert decided(wf, verb, run_id, "ship", "--reason", f"it is {reason}")["gate_status"] != "open"
 
 
-def test_st_wf_006_3_with_a_live_owner_whose_store_fails_the_gate_stays_open(wf: Wfconsole, ship: Path) -> None:
+@pytest.mark.parametrize(("verb", "ends"), [("approve", "succeeded"), ("reject", "cancelled")])
+def test_st_wf_006_3_with_a_live_owner_whose_store_fails_the_gate_stays_open(
+    wf: Wfconsole, ship: Path, verb: str, ends: str
+) -> None:
     with wf.live("run", ship, "--json") as live:
         live.event("run_awaiting_approval")
         with broken_journal(wf):
-            error = refusal(wf.run("approve", live.run_id, "--json"), "DECISION_NOT_APPLIED", 5)
-            assert f"wfconsole approve {live.run_id} ship" in error["hint"]
+            error = refusal(wf.run(verb, live.run_id, "--reason", "so", "--json"), "DECISION_NOT_APPLIED", 5)
+            assert f"wfconsole {verb} {live.run_id} ship" in error["hint"]
             ended = live.end()
         assert (ended.code, ended.error["code"]) == (5, "STORE_BUSY"), ended.err
         run_id = live.run_id
     assert wf.show(run_id)["status"] == "awaiting_approval"
-    assert go_on(wf, run_id)["status"] == "succeeded"  # the decision lies in the inbox: the next owner takes it, once
+    assert go_on(wf, run_id)["status"] == ends  # the decision lies in the inbox: the next owner takes it, once
     assert kinds(wf, run_id).count("decision_recorded") == 1
 
 
@@ -257,6 +260,21 @@ def test_w3_a_timeout_is_its_own_recorded_outcome(
     late = refusal(wf.run("approve", run_id, "--json"), "TRANSITION_REFUSED")
     assert "expired" in late["message"]
     assert kinds(wf, run_id)[-1] == "command_refused" or "approval_granted" not in kinds(wf, run_id)
+
+
+def test_a_deadline_outlives_its_owner_and_is_not_begun_again(wf: Wfconsole, place: Path) -> None:
+    path = plain(place, "short-killed", SHORT % "cancel")
+    with wf.live("run", path, "--json") as live:
+        live.event("run_awaiting_approval")
+        os.kill(live.process.pid, signal.SIGKILL)
+        live.process.wait()
+        run_id = live.run_id
+    before = card(wf, run_id, "ship")["expires_at"]
+    view = expired(wf, run_id)
+    (event,) = [event for event in journal(wf, run_id) if event["type"] == "approval_expired"]
+    assert (view["approvals"][0]["status"], view["approvals"][0]["expires_at"]) == ("expired", before)
+    assert event["timestamp"] >= before
+    assert event["actor"]["surface"] == "timer"
 
 
 # --------------------------------------------------------------------------------------------------- who decides, once

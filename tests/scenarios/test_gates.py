@@ -51,6 +51,16 @@ steps:
   made: {set: {a: 1}}
   ship: {needs: [made], approval: {title: Ship?, context: {tests: [made], files: [notes.md]}}}
 """
+COMMON = (
+    "run_id",
+    "workflow_name",
+    "workflow_version",
+    "timestamp",
+    "correlation_id",
+    "seq",
+    "schema_version",
+    "actor",
+)
 FILES = "steps: {ship: {approval: {title: Ship?, context: {diff: workspace, files: [notes.md]}}}}\n"
 SHIP = "steps: {ship: {approval: {title: Ship?}}, sent: {needs: [ship], set: {done: true}}}\n"
 
@@ -289,6 +299,36 @@ def test_audit_finds_a_card_that_was_changed_after_it_was_decided(wf: Wfconsole,
     rewritten(wf, decided, "approval_requested", lambda event: event.update(title="Nothing much?"), chained=True)
     (problem,) = audited(wf, decided)
     assert "its signer saw another event" in problem
+
+
+def test_audit_finds_a_grant_that_nobody_decided(wf: Wfconsole, decided: str) -> None:
+    """The decision turned into a refused command: every hash is right, and what was granted was granted by nobody."""
+
+    def vanish(event: dict[str, Any]) -> None:
+        kept = {key: event[key] for key in COMMON if key in event}
+        event.clear()
+        event.update(kept, type="command_refused", command="decide_gate", code="DECISION_INVALID", reason="x", hint="")
+
+    rewritten(wf, decided, "decision_recorded", vanish, chained=True)
+    problems = audited(wf, decided)
+    assert any("ship#1 has been granted, and its decisions do not amount to that" in one for one in problems), problems
+
+
+@pytest.mark.parametrize("table", ["runs", "steps"])
+def test_audit_finds_a_projection_that_says_something_else(wf: Wfconsole, decided: str, table: str) -> None:
+    guards = wf.rows(f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'")
+    changed = (f"UPDATE {table} SET status = 'pending' WHERE run_id = ?", (decided,))
+    on_store(
+        wf, *((f"DROP TRIGGER {row['name']}", ()) for row in guards), changed, *((row["sql"], ()) for row in guards)
+    )
+    assert any("projection_differs" in problem and table in problem for problem in audited(wf, decided))
+
+
+def test_audit_tells_how_far_the_last_signature_reaches(wf: Wfconsole, decided: str) -> None:
+    (found,) = wf.run("audit", "verify", decided, "--json").json["runs"]
+    asked = next(event["seq"] for event in journal(wf, decided) if event["type"] == "approval_requested")
+    assert asked <= found["signed_through"] < found["events"]
+    assert f"signed up to event {found['signed_through']}" in wf.run("audit", "verify", decided).out
 
 
 # ---------------------------------------------------------------------------------------------------- blocked commands

@@ -17,8 +17,8 @@ from tests.scenarios.cli import Result, Wfconsole, git, recipe, step
 pytestmark = pytest.mark.engine
 
 VIEW_KEYS = """schema_version run_id workflow_id trace_id project trigger recipe intent_hash inputs state outputs status
-waiting_for created_at started_at finished_at duration_ms current_step transitions steps approvals artifacts warnings failure
-rollback lineage interventions budget bundle""".split()
+waiting_for pausing created_at started_at finished_at duration_ms current_step transitions steps approvals artifacts warnings
+failure rollback lineage interventions budget bundle""".split()
 STEP_KEYS = """step_id kind status reason failure started_at finished_at duration_ms retries attempts outputs artifacts
 reused_from trace_url children""".split()
 COMMAND_KEYS = "index argv cwd exit_code signal error warnings started_at finished_at stdout stderr".split()
