@@ -174,6 +174,23 @@ ensure_engine() {
     : >"$STATE/.host-packages"
 }
 
+# What only tests need: a terminal that can be driven, and a server to log in to. Where they cannot be had, those tests fail.
+ensure_terminals() {
+    local missing=() policy=/usr/sbin/policy-rc.d done
+    command -v tmux >/dev/null || missing+=(tmux)
+    PATH=$PATH:/usr/sbin:/sbin command -v sshd >/dev/null || missing+=(openssh-server)
+    ((${#missing[@]})) || return 0
+    # The tests start a server of their own; the package's must not begin to listen on this machine.
+    if can_be_root && [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"
+        install_packages "${missing[@]}"
+        done=$?
+        as_root rm -f "$policy"
+        return $done
+    fi
+    install_packages "${missing[@]}"
+}
+
 start_engine() {
     local log="$STATE/dockerd.log" file
     mkdir -p "$STATE"
@@ -225,9 +242,10 @@ stop_engine() { # PID; only for one that was started here
 
 # ------------------------------------------------------------------------------------------------------------ template
 
-template_ready() { # builtins only: built since its files changed, and still in the engine's store where that can be read
-    local stamp="$STATE/.template-$TEMPLATE" folder="$ROOT/recipes/templates" id="" store file
-    [[ -f $stamp && $stamp -nt $folder/$TEMPLATE.yaml && $stamp -nt $folder/$TEMPLATE.wheels.txt ]] || return 1
+template_ready() { # builtins only: built and locked since its files changed, and still in the engine's store if that can be read
+    local stamp="$STATE/.template-$TEMPLATE" folder="$ROOT/recipes/templates" id="" store
+    local lock="$STATE/template-locks/$TEMPLATE.lock.json"
+    [[ -f $lock && -f $stamp && $stamp -nt $folder/$TEMPLATE.yaml && $stamp -nt $folder/$TEMPLATE.wheels.txt ]] || return 1
     read -r id <"$stamp" || return 1
     for store in /var/lib/docker/image/*/imagedb/content/sha256; do
         [[ -r $store && -x $store ]] || return 0
@@ -240,7 +258,9 @@ ensure_template() {
     template_ready && return
     local id
     mkdir -p "$STATE"
-    if ! "$VENV/bin/wfconsole" templates check "$TEMPLATE" >/dev/null 2>&1; then
+    # An image that another state folder had made needs no more than a lock of this one's own: seconds instead of minutes.
+    if ! "$VENV/bin/wfconsole" templates check "$TEMPLATE" >/dev/null 2>&1 &&
+        ! "$VENV/bin/wfconsole" templates lock "$TEMPLATE" >/dev/null 2>&1; then
         say "making the sandbox template $TEMPLATE, a minute or two"
         "$VENV/bin/wfconsole" templates build "$TEMPLATE" >&2 || return 1
     fi
@@ -248,5 +268,18 @@ ensure_template() {
         say "the template $TEMPLATE is not there"
         return 1
     }
+    ensure_fallback
     printf '%s\n' "${id#sha256:}" >"$STATE/.template-$TEMPLATE"
+}
+
+ensure_fallback() { # what a step turns to when the template has drifted; its root file system is in the cache by now
+    local name
+    name=$(sed -n 's/^ *drift:.*fallback_template: *\([a-z0-9_-]*\).*/\1/p; s/^  fallback_template: *\([a-z0-9_-]*\).*/\1/p' \
+        "$ROOT/recipes/templates/$TEMPLATE.yaml")
+    [[ -z $name ]] && return
+    "$VENV/bin/wfconsole" templates check "$name" >/dev/null 2>&1 && return
+    "$VENV/bin/wfconsole" templates lock "$name" >/dev/null 2>&1 && return
+    say "making the template $name, to which $TEMPLATE falls back"
+    "$VENV/bin/wfconsole" templates build "$name" >/dev/null 2>&1 ||
+        say "the template $name is not there: \`wfconsole templates build $name\` makes it"
 }
