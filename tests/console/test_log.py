@@ -276,3 +276,38 @@ def test_the_place_is_kept_when_the_terminal_changes_its_size(rig: Rig) -> None:
             assert app.screen.query_one(LogView).top == top
 
     asyncio.run(scenario())
+
+
+def test_t_shows_about_when_each_line_was_written(rig: Rig) -> None:
+    folder = _run(rig, stdout=b"one\ntwo\nthree\nfour\n")
+    noted = f"{1_782_900_000_500} 4\n{1_782_900_001_000} 8 gap\n{1_782_900_002_250} 14\n"
+    (folder.logs("unit", 1) / "0.stdout.times").write_text(noted)
+
+    async def scenario() -> None:
+        async with rig.open() as (app, pilot):
+            app.open_log(RUN, "unit")
+            await until(pilot, lambda: "four" in _text(app))
+            await pilot.press("t")
+            await until(pilot, lambda: "~10:00:00.500" in _text(app))
+            lines = {line.split()[-1]: line for line in screen_text(app) if line.strip()}
+            assert "~10:00:00.500 one" in lines["one"]
+            assert "~" not in lines["two"]  # nobody looked on while it was written
+            assert "~10:00:02.250 three" in lines["three"]
+            assert "~" not in lines["four"]
+            await pilot.press("t")
+            await until(pilot, lambda: "~10:00:00.500" not in _text(app))
+
+    asyncio.run(scenario())
+
+
+def test_without_noted_times_the_log_says_so(rig: Rig) -> None:
+    _run(rig, stdout=b"one\n")
+
+    async def scenario() -> None:
+        async with rig.open() as (app, pilot):
+            app.open_log(RUN, "unit")
+            await until(pilot, lambda: "one" in _text(app))
+            await pilot.press("t")
+            await until(pilot, lambda: "nobody noted when these lines were written" in _text(app))
+
+    asyncio.run(scenario())

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios import locks
 from tests.scenarios.cli import DEADLINE_S, Wfconsole, command_line, let_go, recipe, repository, step, until
 
 pytestmark = pytest.mark.engine
@@ -32,6 +33,7 @@ def on_a_terminal(
     wf: Wfconsole, *argv: str | Path, rows: int = 24, columns: int = 80, extra: dict[str, str] | None = None
 ) -> tuple[bytes, int, list[Any]]:
     """All bytes that a command writes to a terminal, its exit status, and the terminal's settings before and after."""
+    locks.put(wf.home, argv, wf.environment)
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     before = termios.tcgetattr(follower)

@@ -6,7 +6,7 @@ Owns the question; refuses to ask where nobody can answer: a script says --yes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ import typer
 from wfconsole.cli import exit_codes
 from wfconsole.cli.session import Session, session_of
 from wfconsole.ports import WfconsoleError
+from wfconsole.views.removal import removal_lines
 from wfconsole.views.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _confirmed(session: Session, preview: Preview) -> bool:
             "INPUT_INVALID", "deleting is final, and there is no terminal to ask at", "--yes deletes without asking"
         )
     run_id = preview.run_ids[-1]
-    for line in _lines(preview.run_ids, preview.counts, preview.bytes, verb="would go"):
+    for line in removal_lines(preview.run_ids, preview.counts, preview.bytes, verb="would go"):
         session.out.note(line)
     session.out.stderr.write(f"this cannot be undone. Type {safe_text(run_id)} to delete: ")
     session.out.stderr.flush()
@@ -85,7 +86,7 @@ def _show(session: Session, preview: Preview, *, as_json: bool) -> None:
     if as_json:
         session.out.json({"counts": dict(preview.counts), "bytes": preview.bytes, "runs": list(preview.run_ids)})
     else:
-        session.out.lines(_lines(preview.run_ids, preview.counts, preview.bytes, verb="would go"))
+        session.out.lines(removal_lines(preview.run_ids, preview.counts, preview.bytes, verb="would go"))
 
 
 def _tell(session: Session, receipt: Receipt, *, as_json: bool) -> None:
@@ -101,15 +102,7 @@ def _tell(session: Session, receipt: Receipt, *, as_json: bool) -> None:
     else:
         from wfconsole.views.words import size
 
-        session.out.lines(_lines(receipt.run_ids, receipt.counts, receipt.bytes, verb="deleted"))
+        session.out.lines(removal_lines(receipt.run_ids, receipt.counts, receipt.bytes, verb="deleted"))
         session.out.line(f"freed on disk: {size(receipt.freed)}")
     for note in receipt.notes:
         session.out.note(note)
-
-
-def _lines(run_ids: tuple[str, ...], counts: Mapping[str, int], size_: int, *, verb: str) -> Iterator[str]:
-    from wfconsole.views.words import plural, size
-
-    yield from (f"{verb}: {run_id}" for run_id in run_ids)
-    told = ", ".join(plural(counts[name], name.removesuffix("s")) for name in counts)
-    yield f"{told}; {size(size_)} on disk"

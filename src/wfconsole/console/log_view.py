@@ -21,9 +21,12 @@ from textual.widget import Widget
 from wfconsole.console.text import fitted, segment
 from wfconsole.console.theme import Palette
 from wfconsole.control.log_lines import LogFile
+from wfconsole.control.log_times import LogTimes
+from wfconsole.domain.codec import iso
 from wfconsole.views.log_text import shown
 
 _GUTTER = 2
+_CLOCK = 14
 _ERROR = re.compile(rb"error|fail|fatal|panic|traceback|exception|killed", re.IGNORECASE)
 _MARKED = 2000
 
@@ -38,6 +41,7 @@ class Section:
     is_error: bool = False
     kept: Sequence[int] | None = None
     failed: str = ""
+    times: LogTimes = field(default_factory=LogTimes)
 
     @property
     def count(self) -> int:
@@ -106,12 +110,19 @@ def error_pattern() -> re.Pattern[bytes]:
     return _ERROR
 
 
+def clock_text(section: Section, number: int) -> str:
+    """About when a line was written, in `_CLOCK` cells: ``~10:31:02.114`` UTC; nothing where nobody looked on."""
+    moment = section.times.at(section.file.offset_of(number))
+    return " " * _CLOCK if moment is None else f"~{iso(moment)[11:23]} "
+
+
 class LogView(Widget, can_focus=True):
     """Draws a `LogBook` from `top` on. Posts `Moved` when the place changes."""
 
     DEFAULT_CSS = "LogView { height: 1fr; }"
     top: reactive[int] = reactive(0)
     wrap: reactive[bool] = reactive(False)
+    with_times: reactive[bool] = reactive(False)
     left: reactive[int] = reactive(0)
 
     class Moved(Message):
@@ -147,6 +158,9 @@ class LogView(Widget, can_focus=True):
         self.post_message(self.Moved())
 
     def watch_wrap(self) -> None:
+        self.changed()
+
+    def watch_with_times(self) -> None:
         self.changed()
 
     def watch_left(self) -> None:
@@ -186,14 +200,16 @@ class LogView(Widget, can_focus=True):
             return [Strip([segment(f" {section.title}  {told}".rstrip(), style, width)])]
         role = "failed" if section.is_error else "text"
         mark = Segment(">" if current else "!" if _ERROR.search(line[:_MARKED]) else " ", palette.style("note"))
-        room = max(1, width - _GUTTER)
+        clock = [Segment(clock_text(section, number), palette.style("muted"))] if self.with_times else []
+        room = max(1, width - _GUTTER - (_CLOCK if clock else 0))
         text = shown(line)
         pieces = chop_cells(text, room) or [""] if self.wrap else [text[self.left :]]
         matched = self.pattern is not None and self.pattern.search(line) is not None
         look = palette.style("match" if matched else role if section.is_error else "text")
         gap = Segment(" ", palette.style("text"))
+        blank = [Segment(" " * _CLOCK, palette.style("text"))] if clock else []
         return [
-            Strip([mark if at == 0 else gap, gap, Segment(fitted(piece, room), look)])
+            Strip([mark if at == 0 else gap, gap, *(blank if at else clock), Segment(fitted(piece, room), look)])
             for at, piece in enumerate(pieces)
         ]
 

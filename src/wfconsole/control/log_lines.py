@@ -72,6 +72,25 @@ class LogFile:
             self._last_end = base + chunk.rindex(b"\n") + 1
         self.size += len(chunk)
 
+    def offset_of(self, line: int) -> int:
+        """Where the line begins; of a line that is not there the size so far."""
+        if line >= self.shown_lines:
+            return self.size
+        found = self._open()
+        if found is None:
+            return 0
+        with found:
+            offset = self._offsets[line // EVERY]
+            found.seek(offset)
+            left = line % EVERY
+            while left and (chunk := found.read(CHUNK)):
+                for end in _NEWLINE.finditer(chunk):
+                    left -= 1
+                    if not left:
+                        return offset + end.end()
+                offset += len(chunk)
+            return offset
+
     def read(self, first: int, count: int) -> list[bytes]:
         """`count` lines from `first` on, without their ends; fewer at the end."""
         first = max(0, first)

@@ -28,13 +28,18 @@ class Mark:
     ticks: int
 
 
+def now_ms() -> int:
+    """Wall time, milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
 def ticks_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def make(folder: Path, name: str, word: str) -> Mark:
     """Make the mark, or read the one that is there. FileNotFoundError when the folder is gone."""
-    fresh = Mark(word=word, at=time.time_ns() // 1_000_000, ticks=ticks_ms())
+    fresh = Mark(word=word, at=now_ms(), ticks=ticks_ms())
     draft = folder / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     try:

@@ -19,6 +19,7 @@ from wfconsole.sandbox.evidence import collect, output_bytes
 from wfconsole.sandbox.gate import Gate
 from wfconsole.sandbox.hiding import Pump
 from wfconsole.sandbox.stop import GRACE_S, ended, give_up, stop
+from wfconsole.sandbox.times import Times
 
 TICK_S = 0.25
 SLICE_S = 20.0
@@ -35,10 +36,13 @@ PATIENCE_S = CALL_S
 async def wait(engine: Engine, gate: Gate, handle: SandboxHandle, pump: Pump | None = None) -> SandboxEnd:
     """The evidence of the end, whoever brought it about; `pump` brings the output out of a container that knows secrets."""
     ending = asyncio.ensure_future(_not_running(engine, handle.container_id))
+    times = Times(handle.spec) if pump is None else None  # what a pump lays out has other lengths
     try:
         while not ending.done():
             left = _left_s(handle)
             await asyncio.wait({ending}, timeout=TICK_S if left is None else max(0.01, min(TICK_S, left)))
+            if times is not None:
+                times.look(marks.now_ms())
             if pump is not None:
                 await engine.offload(pump.step)
             reason = None if ending.done() else _overdue(handle)
@@ -51,6 +55,9 @@ async def wait(engine: Engine, gate: Gate, handle: SandboxHandle, pump: Pump | N
         raise
     finally:
         ending.cancel()
+    if times is not None:
+        times.look(marks.now_ms())
+        times.keep()
     end = await engine.offload(lambda: collect(handle, state))
     return end if pump is None else replace(end, redacted=await engine.offload(pump.finish))
 

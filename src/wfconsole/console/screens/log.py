@@ -26,6 +26,7 @@ from wfconsole.control.door import Door
 from wfconsole.control.log_files import open_beneath
 from wfconsole.control.log_lines import LogFile, compiled
 from wfconsole.control.log_parts import STREAMS, LogIndex, LogPart, Wanted
+from wfconsole.control.log_times import LogTimes, read_times
 from wfconsole.ports import RunFolder, WfconsoleError
 from wfconsole.views.log_text import text_of
 from wfconsole.views.words import plural, size
@@ -38,6 +39,7 @@ register(
     act("log.error", "e", "error", "Jump to the next line that speaks of an error", "error(1)"),
     act("log.error_before", "E", "error before", "Jump to the error before", "error(-1)", shown=False),
     act("log.follow", "f", "follow", "Go to the end and stay there", "follow"),
+    act("log.time", "t", "time", "Show about when each line was written", "time", shown=False),
     act("log.wrap", "w", "wrap", "Wrap long lines, or cut them", "wrap"),
     act("log.stream", "s", "stream", "stdout and stderr, stdout alone, stderr alone", "stream"),
     act("log.attempts", "A", "attempts", "All attempts, or the last one alone", "attempts", shown=False),
@@ -151,6 +153,8 @@ class LogScreen(Board):
                         self._changed()
                     continue
                 more = more or grown
+                if grown and self._view.with_times and self._folder is not None:
+                    section.times = await asyncio.to_thread(_times_of, self._folder, section.key)
                 if grown and self._kept:
                     await self._filter_section(section)
             if more:
@@ -271,6 +275,22 @@ class LogScreen(Board):
     def action_wrap(self) -> None:
         self._view.wrap = not self._view.wrap
 
+    def action_time(self) -> None:
+        self._view.with_times = not self._view.with_times
+        if self._view.with_times:
+            self.background(self._read_times, "times")
+
+    async def _read_times(self) -> None:
+        """Of every stream that is shown: from beside the log, or while it runs from where its owner notes them."""
+        folder = self._folder
+        if folder is None:
+            return
+        for section in list(self._view.book.sections):
+            section.times = await asyncio.to_thread(_times_of, folder, section.key)
+        if not any(section.times for section in self._view.book.sections):
+            self.say("nobody noted when these lines were written", "note")
+        self._view.changed()
+
     def action_pan(self, way: int) -> None:
         self._view.left = max(0, self._view.left + way * _PAN)
 
@@ -318,6 +338,17 @@ class LogScreen(Board):
             self.say(f"cannot save: {error}", "error")
         else:
             self.say(f"{plural(count, 'line')} saved to {path}")
+
+
+def _times_of(folder: RunFolder, path: str) -> LogTimes:
+    """`path` is that of the log, ``bundle/logs/STEP/N/I.STREAM`` beneath the run's folder."""
+    *_, step, attempt, name = path.split("/")
+    live = f"attempts/{step}/{attempt}/in/times/{name}"
+    try:
+        found = open_beneath(folder.root, f"{path}.times") or open_beneath(folder.root, live)
+    except WfconsoleError:
+        return LogTimes()
+    return read_times(found)
 
 
 def _texts(book: LogBook, row: int, count: int) -> list[str]:

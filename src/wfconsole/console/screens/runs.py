@@ -39,6 +39,15 @@ register(
     ),
     act("runs.resume", "R", "resume", "Let a paused run go on", "resume", changes=True, shown=False),
     act("runs.cancel", "x", "cancel", "End the run, with a reason", "cancel", changes=True),
+    act(
+        "runs.delete",
+        "delete,X",
+        "delete",
+        "Delete the run; its id has to be typed",
+        "delete",
+        changes=True,
+        shown=False,
+    ),
     act("runs.filter", "slash", "filter", "Filter the list: words, !word, or an expression", "filter"),
     act("runs.sort", "s", "sort", "Sort by age, state, recipe, time taken", "sort", shown=False),
     act("runs.reverse", "S", "reverse", "Turn the order around", "reverse", shown=False),
@@ -222,6 +231,13 @@ class RunsScreen(Board):
         view = self.chosen
         if view is not None:
             self.console_app.confirm_cancel(str(view["run_id"]))
+
+    def action_delete(self) -> None:
+        view = self.chosen
+        if view is not None:
+            from wfconsole.console.screens.deleting import confirm_delete
+
+            confirm_delete(self.console_app, str(view["run_id"]))
 
     def action_filter(self) -> None:
         self.query_one(FilterLine).open()
