@@ -16,7 +16,10 @@ class LockHold:
     def __init__(self, lock: FileLock) -> None:
         self._lock = lock
 
-    def confirm(self) -> None: ...
+    def moment(self) -> float:
+        return 0.0
+
+    def confirm(self, asked: float) -> None: ...
 
     async def is_mine(self) -> bool:
         return not self.lost

@@ -147,6 +147,20 @@ def test_an_owner_that_was_replaced_learns_it_when_it_renews(place: Place) -> No
     play(scenario)
 
 
+def test_an_answer_is_as_old_as_its_question_for_who_slept_in_between(place: Place) -> None:
+    async def scenario() -> None:
+        async with place.process() as slept, place.process() as other:
+            held = await slept.acquire("run-1")
+            assert held is not None
+            held._confirmed = 0.0
+            asked = held.moment() - 2 * slept.believed_s
+            await other.store.write(lambda db: db.execute(sql.LEASE_TAKEN, ("other", 9, 0, "run-1")))
+            held.confirm(asked)
+            assert not await held.is_mine()
+
+    play(scenario)
+
+
 def test_a_lease_is_renewed_for_as_long_as_it_is_held(place: Place) -> None:
     async def scenario() -> None:
         async with place.process(ttl_s=TTL_S) as first, place.process() as second:

@@ -159,10 +159,11 @@ class LocalDriver:
             await self._ports.cards(run_id, ruling.records)
             lease = self._hold.lease if self._hold is not None else None
             commit = Commit(run_id=run_id, expected_seq=seq, records=ruling.records, fact=fact, lease=lease)
+            asked = self._hold.moment() if self._hold is not None else 0.0
             self._ports.signals.emit("committing", run_id)
             await self._ports.store.commit(await with_successor(self._ports.store, commit))
             if self._hold is not None:
-                self._hold.confirm()
+                self._hold.confirm(asked)
         self._ports.signals.emit("committed", run_id)
         if self.recovery is not None:
             self.recovery.committed(ruling.records)

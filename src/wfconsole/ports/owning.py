@@ -32,8 +32,15 @@ class Hold(Protocol):
         """Whether it is known by now that another process has taken the run over."""
         ...
 
-    def confirm(self) -> None:
-        """A commit under this lease has just gone through."""
+    def moment(self) -> float:
+        """Now, on the clock of `confirm`; to be taken before the database is asked."""
+        ...
+
+    def confirm(self, asked: float) -> None:
+        """A commit under this lease that was begun at the moment `asked` has gone through.
+
+        Who is stopped between answer and `confirm` wakes with an answer that is as old as his sleep.
+        """
         ...
 
     async def is_mine(self) -> bool:

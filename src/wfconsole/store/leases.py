@@ -71,17 +71,21 @@ class HeldLease:
         self._lock = lock
         self._confirmed = time.clock_gettime(time.CLOCK_BOOTTIME)
 
-    def confirm(self) -> None:
-        """The database has just said that it is ours: a commit went through, or the row was renewed."""
-        self._confirmed = time.clock_gettime(time.CLOCK_BOOTTIME)
+    def moment(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def confirm(self, asked: float) -> None:
+        """The database, asked at that moment, said that it is ours: a commit went through, or the row was renewed."""
+        self._confirmed = max(self._confirmed, asked)
 
     async def is_mine(self) -> bool:
         """Whether the run is still ours to act on: as the database says now, or said a moment ago."""
-        if not self.lost and time.clock_gettime(time.CLOCK_BOOTTIME) - self._confirmed > self._leases.believed_s:
+        asked = self.moment()
+        if not self.lost and asked - self._confirmed > self._leases.believed_s:
             rows = await self._leases.store.rows(sql.LEASE_FENCE, (self.run_id,))
             self.lost = not rows or rows[0] != (self.lease.owner, self.lease.fence)
             if not self.lost:
-                self.confirm()
+                self.confirm(asked)
         return not self.lost
 
     async def release(self, setback: str | None = None) -> None:
@@ -212,11 +216,12 @@ class Leases:
             await asyncio.sleep(self._ttl_ms / 1000 / RENEWALS)
             asked = list(self._held.values())
             with suppress(WfconsoleError):  # a store that is busy now is asked again; the row runs out meanwhile
+                moments = {held.run_id: held.moment() for held in asked}
                 await self.store.write(self._renew_row)
                 rows = await self.store.rows(sql.HELD, (self._me.owner,))
                 for held in asked:
                     if (held.run_id, held.lease.fence) in rows:
-                        held.confirm()
+                        held.confirm(moments[held.run_id])
                     else:
                         held.lost = True
 
