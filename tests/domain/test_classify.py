@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import product
 from typing import Any
 
 import pytest
 
-from wfconsole.domain.policy.classify import classify, signal_of, warnings
+from wfconsole.domain.policy.classify import SIGNALS, classify, signal_of, warnings
 from wfconsole.ports import CommandEnd, SandboxEnd
 
 COMMANDS = (("build", "all"), ("check",))
@@ -36,12 +37,13 @@ def record(index: int, code: int | None, error: str | None = None) -> CommandEnd
         (end(127, commands=(record(0, 127, "COMMAND_NOT_FOUND"),)), "failed", "COMMAND_NOT_FOUND"),
         (end(127, commands=(record(0, 127),)), "failed", "STEP_FAILED"),
         (end(126, commands=(record(0, 126, "SPAWN_ERROR"),)), "failed", "STEP_FAILED"),
+        (end(126, commands=(record(0, 126, "POLICY_BLOCKED"),)), "failed", "POLICY_BLOCKED"),
         (end(139, commands=(record(0, 139),)), "failed", "STEP_FAILED"),
         (end(137, commands=(record(0, 137),)), "failed", "STEP_FAILED"),
         (end(137, commands=(record(0, 137),), oom_killed=True), "failed", "OOM_KILLED"),
-        (end(137, lost=True), "errored", "SANDBOX_LOST"),
-        (end(None, lost=True), "errored", "SANDBOX_LOST"),
-        (end(None), "errored", "SANDBOX_LOST"),
+        (end(137, lost=True), "abandoned", "SANDBOX_LOST"),
+        (end(None, lost=True), "abandoned", "SANDBOX_LOST"),
+        (end(None), "abandoned", "SANDBOX_LOST"),
         (end(2, started=False), "errored", "SANDBOX_LOST"),
         (end(1, error="DISK_FULL"), "errored", "DISK_FULL"),
         (end(0, error="DISK_FULL"), "succeeded", None),
@@ -79,7 +81,9 @@ def test_every_combination_has_exactly_one_answer_and_the_order_of_the_rules_hol
             expected = ("timed_out", "STEP_TIMED_OUT")
         elif ended_by == "output_limit":
             expected = ("failed", "OUTPUT_LIMIT")
-        elif lost or code is None or not started:
+        elif lost or code is None:
+            expected = ("abandoned", "SANDBOX_LOST")
+        elif not started:
             expected = ("errored", "SANDBOX_LOST")
         elif code == 0:
             expected = ("succeeded", None)
@@ -103,6 +107,21 @@ def test_a_signal_is_named() -> None:
     assert cause is not None
     assert cause.message == "build was ended by signal 11 (SEGV)"
     assert cause.details["signal"] == 11
+
+
+def test_every_signal_that_ends_a_process_is_known() -> None:
+    harmless = {"SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH"}
+    ending = {number for number in signal.Signals if number.name not in harmless and number < signal.SIGRTMIN}
+    assert ending <= SIGNALS.keys()
+    assert not {signal.Signals[name] for name in harmless} & SIGNALS.keys()
+
+
+def test_a_folder_that_a_link_leads_out_of_the_workspace_is_named_as_a_matter_of_policy() -> None:
+    evidence = end(126, commands=(record(0, 0), record(1, 126, "POLICY_BLOCKED")))
+    _, cause = classify(evidence, timeout_ms=None, output_limit=1, commands=COMMANDS)
+    assert cause is not None
+    assert "check" in cause.message
+    assert (cause.details, bool(cause.hint)) == ({"rule": "workdir", "command": 1}, True)
 
 
 def test_the_deadline_is_said() -> None:
@@ -129,7 +148,19 @@ def test_memory_kill_of_a_child_is_a_warning_when_the_step_succeeded(evidence: S
 
 
 @pytest.mark.parametrize(
-    ("code", "signal"), [(None, None), (0, None), (1, None), (128, None), (130, 2), (137, 9), (255, None)]
+    ("code", "signal"),
+    [
+        (None, None),
+        (0, None),
+        (1, None),
+        (128, None),
+        (130, 2),
+        (137, 9),
+        (138, 10),
+        (140, 12),
+        (145, None),
+        (255, None),
+    ],
 )
 def test_signals_by_exit_code(code: int | None, signal: int | None) -> None:
     assert signal_of(code) == signal

@@ -26,7 +26,7 @@ def told(command: str, policy: CommandPolicy = OPEN, workdir: str = ".") -> tupl
         "busybox sh -c x", "env sh -c x", "env -i A=1 bash x", "xargs sh -c x", "find . -exec sh -c x ;", "sudo -s",
         "sudo -i ls",
         "nice -n 5 bash", "timeout 5 bash -c x", "nohup sh x", "watch ls", "su -c x", "script -c x",
-        "parallel echo ::: a",
+        "parallel echo ::: a", "at now", "batch", "crontab jobs", "find . -exec env -i sh x ;",
         "flock lock -c 'rm x'", "chroot d", "unshare -r", "strace -o '|cat' ls", "time bash x",
         "/usr/bin/env -S bash x",
     ],
@@ -48,7 +48,9 @@ def test_exec_block_9_shells_run_where_the_recipe_allows_them(command: str) -> N
      "sudo -u root rm -rf /x",
      "busybox rm /x", "find . -name x -exec rm /x ;", "find /etc -delete", "xargs rm /x", "nice -5 rm /x",
      "timeout -k 1 5 rm /x",
-     "env -u A B=1 nice -n 3 timeout 5 rm /x", "rm -- -x /y", "find /etc -name x -exec rm {} +"],
+     "env -u A B=1 nice -n 3 timeout 5 rm /x", "rm -- -x /y", "find /etc -name x -exec rm {} +",
+     "env -i nice -n 5 timeout 3 rm -rf /x", "env -iu A rm /x", "timeout -s KILL -k 1 5 timeout 4 rm /x", "rm -- /abs",
+     "busybox env rm /x", "busybox find . -exec rm /x ;", "sudo -nu root A=1 rm /x", "find . -exec timeout 3 rm /x ;"],
 )  # fmt: skip
 def test_exec_block_10_rm_absolute_is_blocked(command: str) -> None:
     assert told(command) == ("block", "rm-absolute")
@@ -74,6 +76,8 @@ def test_exec_block_11_rm_relative_passes_with_a_warning(command: str) -> None:
         ("rm -rf .", "rm-everything"), ("rm -rf ./", "rm-everything"), ("rm -rf '*'", "rm-everything"),
         ("rm -rf './*'", "rm-everything"),
         ("find . -delete", "rm-everything"), ("find -delete", "rm-everything"),
+        ("find . -exec rm -rf {} ;", "rm-everything"), ("find -maxdepth 1 -exec rm -rf {} +", "rm-everything"),
+        ("rm -rf ./../x", "path-escape"), ("env -C .. rm x", "path-escape"), ("busybox xargs rm", "operands-unseen"),
         ("find . -type f -exec rm ../{} ;", "path-escape"),
         ("xargs rm", "operands-unseen"), ("xargs -0 rm -f", "operands-unseen"),
         ("xargs -I X rm ./X", "operands-unseen"),
@@ -90,7 +94,7 @@ def test_exec_block_11_rm_that_could_reach_too_far_is_blocked(command: str, rule
     "command",
     ["mv ../x y", "mv x ../y", "mv a/../b c", "mv -t ../d x", "mv -t../d x", "mv -vt ../d x",
      "mv --target-directory=../d x",
-     "mv --target=../d x", "mv --target-directory ../d x", "env mv ../x y", "mv x /etc/y", "mv /etc/passwd x",
+     "mv --target=../d x", "mv --t=../d x", "mv --target-directory ../d x", "env mv ../x y", "mv x /etc/y", "mv /etc/passwd x",
      "/usr/bin/mv ../x ."],
 )  # fmt: skip
 def test_exec_block_12_mv_out_of_the_workspace_is_blocked(command: str) -> None:
@@ -146,6 +150,7 @@ def test_honest_commands_pass(command: str) -> None:
      "timeout -z 5 ls", "gosu",
      "runuser -u x ls", "nsenter ls", "prlimit ls", "/lib64/ld-linux-x86-64.so.2 /bin/rm x", "env -u",
      "sudo -e /etc/x", "flock l --x",
+     "env -C sub -C .. rm x", "choom -n 1 rm x", "systemd-inhibit rm x",
      "timeout 5 -- ls", "find . -exec ls", "find -files0-from x -delete", "rsync -e 'rm /x' a b", "env -- -x",
      "busybox --install d"],
 )  # fmt: skip
@@ -201,10 +206,18 @@ def test_paths_are_read_from_the_workdir() -> None:
     assert told("rm ../x", workdir="sub") == ("block", "path-escape")
 
 
-@pytest.mark.parametrize("workdir", ["..", "a/../..", "/etc", "/workspace2", "/"])
+@pytest.mark.parametrize(
+    "workdir", ["..", "a/../..", "/etc", "/workspace2", "/", "../workspace", "a/../../workspace/b"]
+)
 def test_a_workdir_outside_the_workspace_is_refused(workdir: str) -> None:
     assert told("ls", workdir=workdir) == ("block", "workdir-escape")
     assert judge_workdir(workdir).decision == "block"
+
+
+@pytest.mark.parametrize("workdir", ["", ".", "a/../b", "/workspace", "/workspace/sub/", "..a"])
+def test_a_workdir_in_the_workspace_is_one_however_it_is_written(workdir: str) -> None:
+    assert told("ls", workdir=workdir) == ("allow", "allowed")
+    assert judge_workdir(workdir).decision == "allow"
 
 
 def test_what_no_system_could_run_is_refused() -> None:

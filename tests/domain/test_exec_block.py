@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.domain.building import plan, run_body, step
 from tests.domain.watching import WatchedWorld as World
 from wfconsole.domain import events as ev
-from wfconsole.domain.plan import CommandPolicy, ShellBody, StepPlan
+from wfconsole.domain.failures import cause
+from wfconsole.domain.plan import CommandPolicy, RetryPolicy, ShellBody, StepPlan
 from wfconsole.domain.records import CommandRecord, StreamRef
 
 
@@ -79,6 +80,19 @@ def test_exec_block_9_a_shell_script_that_is_not_allowed_needs_a_person() -> Non
     assert asked.context["message"]
     allowed = World(plan(script, commands=CommandPolicy(shell="allow")))
     assert allowed.started() == ["a#1"]
+
+
+def test_exec_block_19_a_folder_of_the_workspace_may_be_written_out_whole() -> None:
+    assert World(plan(step("a", workdir="/workspace/sub"))).started() == ["a#1"]
+    blocked = World(plan(step("a", workdir="/workspace/../etc")))
+    assert (blocked.status("a"), blocked.status(), blocked.started()) == ("needs_human", "awaiting_approval", [])
+
+
+def test_exec_block_19_a_folder_that_turned_out_to_lead_outside_is_not_tried_again() -> None:
+    retry = RetryPolicy(attempts=3, backoff_ms=10, jitter=0.0, outcomes=("failed",))
+    world = World(plan(step("a", retry=retry)))
+    world.end("a", "failed", cause=cause("POLICY_BLOCKED", "a link"))
+    assert (world.status("a"), world.status(), world.started()) == ("failed", "failed", ["a#1"])
 
 
 def test_exec_block_16_steps_that_need_nothing_run_side_by_side() -> None:

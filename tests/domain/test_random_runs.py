@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tests.domain.building import GATE_LIFE
+from tests.domain.building import GATE_LIFE, PIN, gate, plan, step
 from tests.domain.random_plans import pins, plans
 from tests.domain.watching import WatchedWorld, started_attempts
+from wfconsole.domain import events as ev
 from wfconsole.domain.decide import next_wakeup
-from wfconsole.domain.facts import AnyFact, AttemptEnded, ChannelFailed, StartRun, Wakeup
-from wfconsole.domain.plan import GATE_KINDS, Plan
+from wfconsole.domain.facts import (
+    AnyFact,
+    AttemptEnded,
+    AttemptFound,
+    ChannelFailed,
+    DeleteRun,
+    OperatorTold,
+    SetAside,
+    StartRun,
+    Wakeup,
+)
+from wfconsole.domain.plan import GATE_KINDS, PURE_KINDS, Plan
 from wfconsole.domain.records import OutcomeStatus
+from wfconsole.domain.run import StepState
 
 EXAMPLES = int(os.environ.get("WFCONSOLE_EXAMPLES", "60"))
 """How many random runs; raise it for a long search."""
@@ -28,7 +40,7 @@ FORGED: list[dict[str, Any]] = [
 MOVES = [
     *["end"] * 12, *["say"] * 6, *["wake"] * 3, "forge", "forge", "stale", "again", "pause", "resume", "resume", "cancel",
     "force", "channel", "close", "take", "start", "early",
-    *["keep"] * 3,
+    *["keep"] * 3, "adopt", "delete", "told", "aside",
 ]  # fmt: skip
 moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 7)), min_size=6, max_size=40)
 
@@ -57,14 +69,16 @@ class RandomWorld(WatchedWorld):
                 self.say_something(n)
             case "forge":
                 self.say_something(n, FORGED[n])
-            case "stale":
-                self.stale(n)
+            case "stale" | "adopt" | "told" | "delete":
+                getattr(self, kind)(n)
             case "again":
                 self.again(self.facts[n % len(self.facts)])
             case "force":
                 self.cancel(force=True)
             case "channel":
                 self.send(ChannelFailed, subscriber="hook", error="boom", failed_seq=n)
+            case "aside":
+                self.send(SetAside, attempts=3, code="INTERNAL", message="boom")
             case "start":
                 self.send(StartRun, run_id="r1", workflow_id="w1", trace_id="t1", plan=self.state.plan)
             case _:
@@ -98,6 +112,29 @@ class RandomWorld(WatchedWorld):
         ruling = self.say(found.gate_id, choice, "abc"[self.count % 3], reason="so", answer=answer, forge=forge or {})
         assert not (forge and ruling.refusal is None)
 
+    def adopt(self, n: int) -> None:
+        """The container of an attempt is found again; of one that is not under way, nobody hears."""
+        if self.overdue():
+            self.wake_due()
+        for each in [*self.state.all_steps(), StepState(step_id="nobody", unmet=0)][n % 2 :]:
+            if each.step_id != "nobody" and self.kind(each.step_id) in PURE_KINDS:
+                continue  # what has no attempts has no containers
+            attempt = each.attempt + (n == 7)
+            found = each.step_id in self.live() and attempt == each.attempt
+            ruling = self.send(AttemptFound, step_id=each.step_id, attempt=attempt, owner="you", at=0)
+            assert [type(record.event) for record in ruling.records] == [ev.AttemptAdopted] * found
+
+    def told(self, n: int) -> None:
+        """The operator's hook was called for an expired gate: for one that it had to be called for, and once."""
+        if self.overdue():
+            self.wake_due()
+        waiting = bool(self.state.telling)
+        if waiting:
+            assert self.tell("no" if n % 2 else None).records
+        else:
+            gone = self.send(OperatorTold, gate_id="s0#99", step_id="s0", seq=1, at=0)
+            assert not gone.records
+
     def wake_due(self) -> None:
         due = next_wakeup(self.state)
         if due is not None:
@@ -108,9 +145,9 @@ class RandomWorld(WatchedWorld):
         """A report of an attempt that is not under way."""
         if self.overdue():
             self.wake_due()
-        for step in list(self.state.all_steps())[n:]:
-            number = n if n != step.attempt or self.kind(step.step_id) in {"steps", "set", "check"} else n + 1
-            ruling = self.send(AttemptEnded, step_id=step.step_id, attempt=number, outcome="succeeded", at=0)
+        for each in list(self.state.all_steps())[n:]:
+            number = n if n != each.attempt or self.kind(each.step_id) in {"steps", "set", "check"} else n + 1
+            ruling = self.send(AttemptEnded, step_id=each.step_id, attempt=number, outcome="succeeded", at=0)
             assert not ruling.records
         assert not self.send(AttemptEnded, step_id="nobody", attempt=1, outcome="failed", at=0).records
 
@@ -118,6 +155,15 @@ class RandomWorld(WatchedWorld):
         """Is something due that no fact has found? Its wake-up comes before anything else."""
         due = next_wakeup(self.state)
         return due is not None and due <= max(self.state.at, self.now)
+
+    def delete(self, _: int) -> None:
+        """A run that is not over cannot be; of one that was, nothing is left that facts could reach."""
+        if not self.state.is_terminal:
+            assert self.send(DeleteRun).refusal is not None
+
+    def bury(self) -> None:
+        """A run that is over is deleted once."""
+        assert [type(record.event) for record in self.send(DeleteRun).records] == [ev.RunDeleted]
 
     def drain(self) -> None:
         """Give every attempt an outcome, let time pass, and be the person who is waited for."""
@@ -166,6 +212,7 @@ def test_whatever_happens_every_invariant_holds_and_the_run_ends(
     for command in (world.pause, world.resume, world.cancel):
         assert command().refusal is not None
     assert not world.take().records
+    world.bury()
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -184,3 +231,20 @@ def test_a_run_that_nobody_disturbs_ends_by_itself_or_waits_for_a_person(made_of
     ends_early = made_of.limits.cost_usd or made_of.limits.sandbox_time_ms or made_of.limits.timeout_ms
     if not ends_early and made_of.limits.max_steps > 100:
         assert len(endings) == 1
+
+
+def test_the_random_streams_know_every_kind_of_fact() -> None:
+    """A fact that is added later has to be among the moves, or nothing of the above is true of it."""
+    used: set[type] = set()
+    for kind in set(MOVES):
+        world = RandomWorld(plan(gate("g"), step("a")), pin=PIN)
+        for move, n in (("take", 0), ("end", 0), *((kind, n) for n in range(8))):
+            world.move(move, n)
+        used |= {type(fact) for fact in world.facts}
+    assert used == set(kinds_of(AnyFact))
+
+
+def kinds_of(union: Any) -> list[type]:
+    """The members of a union, those of unions in it too."""
+    members = get_args(union)
+    return [kind for member in members for kind in kinds_of(member)] if members else [union]

@@ -13,7 +13,7 @@ from wfconsole.domain.decide import decide, incomplete, next_wakeup
 from wfconsole.domain.draft import Ruling
 from wfconsole.domain.effects import StartAttempt, StopAttempt, effects
 from wfconsole.domain.evolve import evolve, fold
-from wfconsole.domain.facts import AnyFact
+from wfconsole.domain.facts import AnyFact, DeleteRun
 from wfconsole.domain.lifecycle import (
     APPROVAL_TRANSITIONS,
     RUN_TERMINAL,
@@ -67,7 +67,8 @@ class WatchedWorld(World):
         self.effects += effects(ruling.records)
         self._check_ruling(ruling, before, over=over)
         check_state(self.state)
-        if self.records and not isinstance(self.records[-1].event, ev.CommandRefused):  # a refusal lets nothing follow
+        alone = ev.CommandRefused | ev.RunQuarantined | ev.RunReadmitted  # what is due then the next owner finds
+        if self.records and not isinstance(self.records[-1].event, alone):
             wakeup = next_wakeup(self.state)
             assert wakeup is None or wakeup > self.state.at, "what is due was left lying"
         return ruling
@@ -95,7 +96,8 @@ class WatchedWorld(World):
             changed = {name for name, value in now.items() if value != before[name]}
             assert changed <= {"seq", "at", "seen"}
         if over:
-            assert {type(r.event) for r in ruling.records} <= {ev.CommandRefused}
+            allowed = ev.RunDeleted if isinstance(self.last, DeleteRun) else ev.CommandRefused
+            assert {type(r.event) for r in ruling.records} <= {allowed}
         again = decide(self.run, self.last, evaluate)
         assert again == Ruling(), "the same fact again says something"
 
@@ -121,6 +123,7 @@ class WatchedWorld(World):
     def check_journal(self) -> None:
         """What can only be seen in the whole journal."""
         self.check_gates()
+        self._check_artifacts()
         folded = fold(self.records)
         assert snapshot(folded) == snapshot(self.run)
         assert effects(self.records) == tuple(self.effects)
@@ -136,6 +139,15 @@ class WatchedWorld(World):
         assert all(canonical(line) for line in wired)
         assert [record_from_wire(line) for line in wired] == self.records
         assert list(unbacked(self.records)) == []
+
+    def _check_artifacts(self) -> None:
+        """Each executed step left something, or says that it left nothing and why."""
+        found = [e.artifact for e in self.events(ev.ArtifactRecorded)]
+        ended = self.events(ev.StepSucceeded, ev.StepFailed, ev.StepCancelled, ev.StepBackingOff)
+        executed = {(e.step_id, e.attempt) for e in ended if e.attempt and self.kind(e.step_id) not in PURE_KINDS}
+        assert executed <= {(one.step_id, one.attempt) for one in found}
+        assert len({one.artifact_id for one in found}) == len(found)
+        assert all(one.reason for one in found if one.kind == "none")
 
     def check_end(self) -> None:
         assert self.status() in RUN_TERMINAL

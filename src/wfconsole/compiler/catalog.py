@@ -73,8 +73,7 @@ def find(reference: str, folders: Sequence[Folder], *, beside: Path) -> Found:
 def compile_found(found: Found, folders: Sequence[Folder], *, templates: Collection[str]) -> Compiled:
     """Read and compile a found recipe. Raises RECIPE_NOT_FOUND when its file cannot be read."""
     try:
-        with found.path.open("rb") as stream:
-            text = stream.read(MAX_BYTES + 1)
+        text = _read(found.path)
     except OSError as error:
         message = f"cannot read {found.path}: {error.strerror}"
         raise WfconsoleError("RECIPE_NOT_FOUND", message, "check the path and its permissions") from error
@@ -106,20 +105,40 @@ def reader(folder: Path) -> Callable[[str], bytes]:
 def resolver(
     folders: Sequence[Folder], *, templates: Collection[str], beside: Path
 ) -> Callable[[str], tuple[InputSpec, ...] | None]:
-    """What `uses` names, as its declared inputs. Recipes inside that recipe are not followed, so no circle can form."""
+    """What `uses` names, as its declared inputs. Recipes inside that recipe are not followed, so no circle can form.
+
+    Each file is read once, however many steps name it.
+    """
+    known: dict[Path, tuple[InputSpec, ...]] = {}
 
     def resolve(reference: str) -> tuple[InputSpec, ...] | None:
         try:
             found = find(reference, folders, beside=beside)
-            text = found.path.read_bytes()[: MAX_BYTES + 1]
+            real = found.path.resolve(strict=True)
+            if real not in known:
+                known[real] = _inputs_of(found, templates)
         except (WfconsoleError, OSError, ValueError):
             return None
-        compiled = compile_recipe(
-            text, file=str(found.path), origin=found.origin, read_file=reader(found.path.parent), templates=templates
-        )
-        return compiled.inputs
+        return known[real]
 
     return resolve
+
+
+def _inputs_of(found: Found, templates: Collection[str]) -> tuple[InputSpec, ...]:
+    compiled = compile_recipe(
+        _read(found.path),
+        file=str(found.path),
+        origin=found.origin,
+        read_file=reader(found.path.parent),
+        templates=templates,
+    )
+    return compiled.inputs
+
+
+def _read(path: Path) -> bytes:
+    """As much of the file as a recipe may have, and one byte that shows that there is more."""
+    with path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
 
 
 def entries(folders: Sequence[Folder], *, templates: Collection[str]) -> tuple[Entry, ...]:

@@ -53,9 +53,15 @@ def written(path: Path) -> str:
     return text
 
 
+_CANDIDATES = 500
+
+
 def near(name: str, known: Iterable[str]) -> str:
-    """The known name most like `name`, or an empty string."""
+    """The known name most like `name`, or an empty string. Of very many names those that begin alike are looked at."""
     import difflib  # noqa: PLC0415 (only a recipe with a wrong name pays for it)
 
-    matches = difflib.get_close_matches(name[:80], sorted(known), n=1, cutoff=0.6)
+    candidates = sorted(known)
+    if len(candidates) > _CANDIDATES:
+        candidates = sorted(candidates, key=lambda other: other[:2] != name[:2])[:_CANDIDATES]
+    matches = difflib.get_close_matches(name[:80], candidates, n=1, cutoff=0.6)
     return matches[0] if matches else ""

@@ -150,6 +150,8 @@ def _flatten(
 
 def _needs(graph: Graph, item: Item, reading: Reading) -> Iterator[Need]:
     for name, statuses in (item.value.get("needs") or {}).items():
+        if reading.is_told:
+            return
         path = (*item.path, "needs", name)
         place = reading.key_place(path)
         found = graph.find(item, name)

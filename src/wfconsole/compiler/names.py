@@ -49,6 +49,8 @@ def check_uses(reading: Reading, graph: Graph, recipe: dict[str, Json]) -> None:
     """Report every expression that cannot be read or says a name that is not in reach."""
     reaches: dict[Any, Reach] = {}
     for use in reading.uses:
+        if reading.is_told:
+            return
         if not use.source:
             continue
         try:

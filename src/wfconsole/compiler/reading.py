@@ -47,9 +47,9 @@ class Reading:
         suggestion: str = "",
         code: str = "RECIPE_INVALID",
     ) -> None:
-        """Note a finding; after the first two hundred nobody reads on, but an error still counts."""
+        """Note a finding; after the first two hundred nobody reads on, but an error takes the place of a warning."""
         self.has_errors = self.has_errors or severity == "error"
-        if len(self.findings) >= MAX_FINDINGS:
+        if len(self.findings) >= MAX_FINDINGS and not self._make_room(severity):
             return
         self.findings.append(
             Finding(
@@ -58,8 +58,18 @@ class Reading:
             )
         )  # fmt: skip
 
+    def _make_room(self, severity: Severity) -> bool:
+        """Drop the last warning for an error: whoever is refused must see why."""
+        warnings = [index for index, finding in enumerate(self.findings) if finding.severity == "warning"]
+        if severity == "warning" or not warnings:
+            return False
+        del self.findings[warnings[-1]]
+        return True
+
     def unknown(self, place: Place, path: Path, what: str, name: str, known: list[str] | tuple[str, ...]) -> None:
         """Report an unknown name with the near one, or with what there is."""
+        if self.is_told:
+            return
         suggestion = near(name, known)
         if suggestion:
             hint = f"did you mean '{suggestion}'?"
@@ -84,6 +94,11 @@ class Reading:
 
     def note(self, node: Node, path: Path) -> None:
         self.values[path] = node.place
+
+    @property
+    def is_told(self) -> bool:
+        """Enough has been found: more would not be kept, and looking for near names costs most of a hostile recipe's time."""
+        return len(self.findings) >= MAX_FINDINGS and all(finding.severity == "error" for finding in self.findings)
 
     @property
     def is_valid(self) -> bool:

@@ -35,6 +35,7 @@ class Unavailable:
     step_id: str
     feature: str
     line: int
+    column: int = 1
 
 
 def check_steps(graph: Graph, recipe: dict[str, Json], reading: Reading) -> None:
@@ -180,7 +181,7 @@ def unavailable(recipe: dict[str, Json], graph: Graph, reading: Reading) -> tupl
 
     def note(step_id: str, feature: str, path: Path) -> None:
         place = reading.key_place(path)
-        found.append(Unavailable(step_id=step_id, feature=feature, line=place.line))
+        found.append(Unavailable(step_id=step_id, feature=feature, line=place.line, column=place.column))
         reading.report(place, path, f"{feature} is not available in this version", severity="warning")
 
     if recipe.get("on_failure", "keep") != "keep":

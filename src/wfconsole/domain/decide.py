@@ -23,6 +23,8 @@ from wfconsole.domain.events import (
     RunCreated,
     RunDeleted,
     RunPausing,
+    RunQuarantined,
+    RunReadmitted,
     RunResumed,
     RunStarted,
     StepReused,
@@ -44,6 +46,7 @@ from wfconsole.domain.facts import (
     PauseRun,
     ResumeRun,
     RunClosed,
+    SetAside,
     SnapshotTaken,
     StartRun,
     TakeRun,
@@ -63,6 +66,7 @@ from wfconsole.domain.outcome import end_attempt
 from wfconsole.domain.records import TIMER
 from wfconsole.domain.run import GateState, RunState
 from wfconsole.domain.scope import Evaluate
+from wfconsole.domain.start import span_id
 
 
 def decide(state: RunState | None, fact: AnyFact, evaluate: Evaluate) -> Ruling:
@@ -72,10 +76,16 @@ def decide(state: RunState | None, fact: AnyFact, evaluate: Evaluate) -> Ruling:
     if fact.fact_id in state.seen:
         return Ruling()
     draft = Draft(state.fork(), fact)
+    if isinstance(fact, SetAside):
+        return _set_aside(draft, fact)
     _expire_due(draft)  # first: no decision overtakes a deadline that was over before it
     refusal = can(draft.state, fact)
     if refusal is not None:
         return _refused(state, fact, refusal)
+    if state.aside is not None and isinstance(fact, ResumeRun | CancelRun):
+        draft.emit(RunReadmitted())
+        if isinstance(fact, ResumeRun) and not state.pause_requested and not incomplete(state):
+            return Ruling(records=tuple(draft.records))
     if state.is_terminal:
         if isinstance(fact, DeleteRun):
             draft.emit(_deleted(state, fact))
@@ -84,6 +94,13 @@ def decide(state: RunState | None, fact: AnyFact, evaluate: Evaluate) -> Ruling:
     _expire_due(draft)
     _limits(draft)
     advance(draft, evaluate)
+    return Ruling(records=tuple(draft.records))
+
+
+def _set_aside(draft: Draft, fact: SetAside) -> Ruling:
+    """Nothing else follows from it: whatever does, an owner would have to carry out."""
+    if not draft.state.is_terminal and draft.state.aside is None:
+        draft.emit(RunQuarantined(attempts=fact.attempts, code=fact.code, message=fact.message, hint=fact.hint))
     return Ruling(records=tuple(draft.records))
 
 
@@ -118,6 +135,7 @@ def _create(fact: AnyFact) -> Ruling:
         author=fact.author,
         start=fact.start,
         lineage=fact.lineage,
+        span_id=span_id(fact.trace_id, "", 0),
     )
     record = Record(seq=1, at=fact.at, correlation_id=fact.fact_id, actor=fact.actor, event=created)
     if not fact.taken:
@@ -150,7 +168,7 @@ def can(state: RunState, fact: AnyFact) -> Refusal | None:
             return _refuse(f"run {state.run_id} is paused or pausing already", f"wfconsole resume {state.run_id}")
         case PauseRun() if not state.started:
             return _refuse(f"run {state.run_id} has not started", f"wfconsole cancel {state.run_id}")
-        case ResumeRun() if not state.pause_requested and not incomplete(state):
+        case ResumeRun() if not state.pause_requested and not incomplete(state) and state.aside is None:
             return _refuse(f"run {state.run_id} is not paused: {state.status}", "")
         case CancelRun() if state.cancel_requested and not state.waiting and (not fact.force or state.cancel_force):
             return _refuse(f"run {state.run_id} is being cancelled already", "")
@@ -174,8 +192,8 @@ def _hear_of(draft: Draft, fact: AttemptFound | AttemptEnded, evaluate: Evaluate
     if isinstance(fact, AttemptEnded):
         end_attempt(draft, fact, evaluate)
         return
-    step = draft.state.step(fact.step_id)
-    if step.status == "running" and step.attempt == fact.attempt:
+    step = draft.state.step(fact.step_id) if fact.step_id in draft.state.steps else None
+    if step is not None and step.status == "running" and step.attempt == fact.attempt:
         draft.emit(AttemptAdopted(step_id=fact.step_id, attempt=fact.attempt, owner=fact.owner))
 
 
@@ -206,7 +224,7 @@ def _apply(draft: Draft, fact: AnyFact, evaluate: Evaluate) -> None:
             _told(draft, fact)
         case ChannelFailed():
             draft.emit(EventChannelFailed(subscriber=fact.subscriber, error=fact.error, failed_seq=fact.failed_seq))
-        case StartRun() | DeleteRun():
+        case StartRun() | DeleteRun() | SetAside():
             raise AssertionError("refused by can(), or decided before")
         case _:
             assert_never(fact)

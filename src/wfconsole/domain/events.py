@@ -26,6 +26,7 @@ from wfconsole.domain.gate_events import (
 )
 from wfconsole.domain.lineage import Lineage
 from wfconsole.domain.plan import Json, Plan
+from wfconsole.domain.quarantine_events import RunQuarantined, RunReadmitted
 from wfconsole.domain.records import (
     Actor,
     ArtifactRecord,
@@ -35,7 +36,7 @@ from wfconsole.domain.records import (
 )
 from wfconsole.domain.retry_events import RunRetried, StepReused, WorkspaceKeeping, WorkspaceKept
 
-__all__ = [  # those of gates stand in `gate_events`, those of retries in `retry_events`: all are part of the one union
+__all__ = [  # those of gates stand in `gate_events`, of retries in `retry_events` and so on: all are part of the one union
     "EVENT_TYPES",
     "SCHEMA_VERSION",
     "ApprovalExpired",
@@ -67,6 +68,8 @@ __all__ = [  # those of gates stand in `gate_events`, those of retries in `retry
     "RunFailure",
     "RunPaused",
     "RunPausing",
+    "RunQuarantined",
+    "RunReadmitted",
     "RunResumed",
     "RunRetried",
     "RunStarted",
@@ -108,6 +111,8 @@ class RunFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCreated:
+    """`span_id` is the run's own span, which those of its attempts lie in; None in journals of older versions."""
+
     run_id: str
     workflow_id: str
     trace_id: str
@@ -122,6 +127,7 @@ class RunCreated:
     author: str | None = None
     start: dict[str, Json] = field(default_factory=dict)
     lineage: Lineage | None = None
+    span_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,7 +359,7 @@ class EventChannelFailed:
 
 Event: TypeAlias = (
     RunCreated | RunStarted | RunPausing | RunPaused | RunResumed | RunAwaitingApproval | RunCancelling | RunClosing
-    | RunSucceeded | RunFailed | RunCancelled | RunDeleted
+    | RunSucceeded | RunFailed | RunCancelled | RunDeleted | RunQuarantined | RunReadmitted
     | StepStarted | StepSucceeded | StepFailed | StepBackingOff | StepCancelled | StepSkipped | StepBlocked
     | ApprovalRequested | DecisionRecorded | ApprovalGranted | ApprovalRejected | ApprovalExpired | ApprovalWithdrawn
     | InputRequested | InputReceived | NotificationSent

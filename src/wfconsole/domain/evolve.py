@@ -42,6 +42,8 @@ from wfconsole.domain.events import (
     RunFailure,
     RunPaused,
     RunPausing,
+    RunQuarantined,
+    RunReadmitted,
     RunResumed,
     RunRetried,
     RunStarted,
@@ -115,6 +117,8 @@ def _apply(state: RunState, event: Event, at: int) -> None:
             | OwnerChanged()
         ):
             _apply_run(state, event, at)
+        case RunQuarantined() | RunReadmitted():
+            state.aside = event if isinstance(event, RunQuarantined) else None
         case WorkspaceKeeping():
             state.keeping = event.step_id
         case WorkspaceKept():
@@ -161,8 +165,20 @@ RunEvent: TypeAlias = (
 )  # fmt: skip
 
 
+_LEADS_TO: dict[type[RunEvent], str] = {
+    RunStarted: "running", RunResumed: "running", RunPaused: "paused", RunAwaitingApproval: "awaiting_approval",
+    RunSucceeded: "succeeded", RunFailed: "failed", RunCancelled: "cancelled",
+}  # fmt: skip
+_CLOSES: dict[type[Event], str] = {
+    ApprovalGranted: "granted", ApprovalRejected: "rejected", ApprovalExpired: "expired", ApprovalWithdrawn: "withdrawn",
+}  # fmt: skip
+
+
 def _apply_run(state: RunState, event: RunEvent, at: int) -> None:
-    """What happened to the run as a whole."""
+    """What happened to the run as a whole. What the table refuses is refused before anything has changed."""
+    following = _LEADS_TO.get(type(event))
+    if following is not None and following != state.status:
+        check_run(state.status, following)
     match event:
         case RunStarted():
             state.started, state.owner = True, event.owner
@@ -229,6 +245,7 @@ def _close_gate(
     state: RunState, event: ApprovalGranted | ApprovalRejected | ApprovalExpired | ApprovalWithdrawn
 ) -> None:
     gate = closed = state.gates[event.gate_id]
+    check_approval(event.gate_id, gate.status, _CLOSES[type(event)])
     match event:
         case ApprovalGranted():
             closed = replace(gate, status="granted", closed_by=event.by, reason=event.reason, choice="approve")
@@ -244,7 +261,6 @@ def _close_gate(
                 state.telling |= {event.gate_id}
         case ApprovalWithdrawn():
             closed = replace(gate, status="withdrawn", reason=event.reason)
-    check_approval(event.gate_id, gate.status, closed.status)
     state.gates[event.gate_id] = closed
 
 

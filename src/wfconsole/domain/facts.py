@@ -203,6 +203,16 @@ class ChannelFailed(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside(Fact):
+    """Driving the run failed so many times in a row, the last time like this; `hint` says what an operator can do."""
+
+    attempts: int
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorTold(Fact):
     """The hook for an expired gate was called; with a `problem` it was not, or ended badly. `seq`: of the expiry."""
 
@@ -224,5 +234,5 @@ class AttemptFound(Fact):
 Command: TypeAlias = StartRun | PauseRun | ResumeRun | CancelRun | DecideGate | DeleteRun
 AnyFact: TypeAlias = (
     Command | TakeRun | AttemptFound | AttemptEnded | GateReady | SnapshotTaken | OperatorTold | RunClosed | Wakeup
-    | ChannelFailed
+    | ChannelFailed | SetAside
 )  # fmt: skip

@@ -32,14 +32,16 @@ from wfconsole.domain.values import ExpressionError, resolve
 
 MAX_ABANDONED = 3
 """How many attempts of a step may be abandoned; a step that takes its sandbox with it each time fails then."""
+_FOR_GOOD = frozenset({"ENV_DRIFT", "POLICY_BLOCKED"})
+"""What the next attempt would meet again: no automatic retry."""
 
 
 def end_attempt(draft: Draft, fact: AttemptEnded, evaluate: Evaluate) -> None:
     """Record how the attempt ended. A report about an attempt that is not under way is a no-op.
 
-    An abandoned attempt is followed by the next one at once, whatever the retry policy says: it was our owner that died; the
-    third is a failure. A cancelled attempt that nobody had asked to cancel is a failure too, or the run would succeed without
-    the step.
+    An abandoned attempt is followed by the next one at once, whatever the retry policy says: its owner died or its sandbox was
+    taken away, and the command itself has said nothing; the third is a failure. A cancelled attempt that nobody had asked to
+    cancel is a failure too, or the run would succeed without the step.
     """
     state = draft.state
     plan = state.index.steps.get(fact.step_id)
@@ -73,7 +75,7 @@ def end_attempt(draft: Draft, fact: AttemptEnded, evaluate: Evaluate) -> None:
         draft.emit(StepBackingOff(outcome=outcome, cause=why, until=draft.at, **shared))
     elif (
         not gives_up
-        and why.code != "ENV_DRIFT"
+        and why.code not in _FOR_GOOD
         and outcome in plan.retry.outcomes
         and fact.attempt < plan.retry.attempts
     ):

@@ -14,6 +14,7 @@ from wfconsole.domain.events import ApprovalRequested, DecisionRecorded, RunCrea
 from wfconsole.domain.lifecycle import RUN_TERMINAL, RunFacts, derive_run_status
 from wfconsole.domain.lineage import Rejection
 from wfconsole.domain.plan import EFFECT_KINDS, GATE_KINDS, PURE_KINDS, ApprovalBody, Json, Need, Plan, StepPlan
+from wfconsole.domain.quarantine_events import RunQuarantined
 from wfconsole.domain.records import FailureCause
 
 
@@ -143,6 +144,7 @@ class RunState:
     at: int = 0
     started: bool = False
     owner: str | None = None
+    aside: RunQuarantined | None = None
     pause_requested: bool = False
     cancel_requested: bool = False
     cancel_force: bool = False

@@ -7,7 +7,6 @@ the `step_started` event, so that no later reader evaluates again.
 from __future__ import annotations
 
 import hashlib
-import posixpath
 
 from wfconsole.domain.approvers import resolved_approvers
 from wfconsole.domain.draft import Draft
@@ -27,7 +26,7 @@ from wfconsole.domain.plan import (
     ShellBody,
     StepPlan,
 )
-from wfconsole.domain.policy.command_safety import Verdict, judge
+from wfconsole.domain.policy.command_safety import Verdict, judge, judge_workdir
 from wfconsole.domain.records import FailureCause
 from wfconsole.domain.run import RunState
 from wfconsole.domain.scope import Evaluate, Reach
@@ -127,7 +126,10 @@ def as_argument(value: Json, template: Json) -> str:
 
 
 def span_id(trace_id: str, step_id: str, attempt: int) -> str:
-    """The W3C span id of an attempt: derived, so that every reader of the journal computes the same."""
+    """The W3C span id of an attempt, or of the run itself (no step, attempt 0).
+
+    It is derived, so that every reader of the journal computes the same.
+    """
     return hashlib.sha256(f"{trace_id}/{step_id}#{attempt}".encode()).hexdigest()[:16]
 
 
@@ -144,7 +146,7 @@ def begin(draft: Draft, plan: StepPlan, attempt: int, resolved: Json = None) -> 
 
 
 def _start_attempt(draft: Draft, plan: StepPlan, attempt: int, resolved: dict[str, Json]) -> None:
-    outside = leaves_workspace(resolved["workdir"])
+    outside = judge_workdir(resolved["workdir"]).decision == "block"
     verdicts = [
         (argv, judge(argv, draft.state.plan.commands, workdir=resolved["workdir"])) for argv in resolved["commands"]
     ]
@@ -164,11 +166,6 @@ def _start_attempt(draft: Draft, plan: StepPlan, attempt: int, resolved: dict[st
                     step_id=plan.step_id, attempt=attempt, argv=tuple(argv), rule=verdict.rule, message=verdict.message
                 )
             )
-
-
-def leaves_workspace(workdir: str) -> bool:
-    """Does this `workdir`, relative to the workspace, lead out of it?"""
-    return workdir.startswith("/") or posixpath.normpath(workdir).split("/")[0] == ".."
 
 
 def _block(draft: Draft, plan: StepPlan, workdir: str | None, *blocked: tuple[list[str], Verdict]) -> None:

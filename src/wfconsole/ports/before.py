@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from wfconsole.ports import RunFolder
+
+At = Callable[[str], None]
+"""Told of points within a change, in a thread: `alone` (nobody else changes the workspace now, and nothing has changed yet),
+`staged`, `changing` (each file), `changed`. What it raises ends the change there; it can be begun anew."""
 
 
 class Before(Protocol):
@@ -28,7 +33,7 @@ class Before(Protocol):
         """Note that the workspace was not kept before this attempt."""
         ...
 
-    async def put_back(self, folder: RunFolder, earlier: str, name: str) -> bool:
+    async def put_back(self, folder: RunFolder, earlier: str, name: str, at: At | None = None) -> bool:
         """Make the workspace what it was before `earlier`, and note it for `name`; False when it was not kept then.
 
         May be repeated after a crash within. Raises WORKSPACE_INVALID, DISK_FULL.

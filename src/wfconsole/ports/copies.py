@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -63,10 +64,13 @@ class Copies(Protocol):
         """The change as `git apply --binary` takes it; None when no file changed."""
         ...
 
-    async def apply(self, copy: Copy, changed: Changed, outcome: bytes) -> None:
+    async def apply(
+        self, copy: Copy, changed: Changed, outcome: bytes, permit: Callable[[], None] | None = None
+    ) -> None:
         """Make the same change to the run's workspace, all of it or nothing, and keep `outcome` with it.
 
         Raises PATCH_CONFLICT when a file that changed here has changed there since, to something else. No change may be pending.
+        `permit` is asked in a thread when nobody else can change the workspace any more; with what it raises nothing is changed.
         """
         ...
 

@@ -83,6 +83,10 @@ Writer = Callable[[], Awaitable[Letter]]
 """Writes the letter; asked for only when it has to be sent. What it raises comes out of `deliver`, and nothing was sent."""
 
 
+Permit = Callable[[], Awaitable[None]]
+"""Asked right before a letter goes out or its sender is stopped. What it raises comes out of `deliver`, and neither is done."""
+
+
 class Mailer(Protocol):
     """Letters by the operator's connections. Raises WfconsoleError EFFECT_FAILED for what cannot be a letter.
 
@@ -94,7 +98,14 @@ class Mailer(Protocol):
         ...
 
     async def deliver(
-        self, write: Writer, *, outbox: Path, attempt: int, limit_ms: int | None, stopped: Stopped
+        self,
+        write: Writer,
+        *,
+        outbox: Path,
+        attempt: int,
+        limit_ms: int | None,
+        stopped: Stopped,
+        permit: Permit | None = None,
     ) -> Delivery:
         """Hand a letter over, once: when one of this outbox was accepted, it is never sent again nor asked for.
 
@@ -102,5 +113,8 @@ class Mailer(Protocol):
         and `attempt` waits for it and returns its answer; a higher `attempt` tries again what was not accepted. When nobody
         can know whether a letter arrived it is sent again with its Message-ID, and a warning says so. Ends within `limit_ms`,
         or the connection's own limit, whatever the server does, and a few seconds at most.
+
+        `permit` is asked on the caller's loop while the outbox is locked, so nobody else can begin between its answer and the
+        act; None: always.
         """
         ...

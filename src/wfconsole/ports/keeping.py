@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wfconsole.domain.plan import Json
+from wfconsole.ports.owning import Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +99,11 @@ class Remains(Protocol):
         """Note what lies on disk before the removal; the first note stays."""
         ...
 
-    async def finish(self, run_id: str, *, after: int, at: int) -> None:
-        """Drop journal and inbox of the run, close its tombstone; `after` bytes of it are still on disk. Idempotent."""
+    async def finish(self, run_id: str, *, after: int, at: int, lease: Lease | None = None) -> None:
+        """Drop journal and inbox of the run, close its tombstone; `after` bytes of it are still on disk. Idempotent.
+
+        Raises OWNER_LOST, and changes nothing, when `lease` is the run's no more.
+        """
         ...
 
 
@@ -108,6 +112,10 @@ class Blobs(Protocol):
 
     def size(self, shas: Iterable[str]) -> int:
         """What they take on disk; those that are gone take nothing."""
+        ...
+
+    def moment(self) -> int:
+        """Now, by the clock that contents are dated with, which may be a few ms late: what is stored later is not older."""
         ...
 
     def remove(self, shas: Iterable[str], *, spare_since: int | None) -> int:

@@ -56,7 +56,7 @@ class SandboxSpec:
     `secrets` become files in /run/secrets. With `hide` (values that must not be stored) what the sandbox writes lies on the
     host's tmpfs, and only its redacted form reaches `out_dir`. `withheld` says why it is not known what to hide: then an
     attempt that has begun is still waited for, of its output nothing reaches `out_dir`, and one that has not begun is
-    refused.
+    refused. `resumed`: the run has had sandboxes before, so that an engine that does not answer is only away.
     """
 
     run_id: str
@@ -78,6 +78,7 @@ class SandboxSpec:
     network: str | tuple[str, ...] = "none"
     limits: SandboxLimits = field(default_factory=SandboxLimits)
     timeout_ms: int | None = None
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ class CommandEnd:
     """What the runner recorded of one command; stdout and stderr lie in `out_dir` as ``K.stdout`` and ``K.stderr``.
 
     `exit_code` is the shell's number (128+n for signal n); None when the command was started and never ended.
-    `error` is COMMAND_NOT_FOUND or SPAWN_ERROR when it could not be started.
+    `error` is COMMAND_NOT_FOUND, SPAWN_ERROR or POLICY_BLOCKED (its folder is not in the workspace) when it was not started.
     """
 
     index: int

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from wfconsole.ports import CommandEnd, SandboxEnd
 
 SIGNALS = {
-    1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE",
-    14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ", 31: "SYS",
+    1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 10: "USR1", 11: "SEGV",
+    12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 16: "STKFLT", 24: "XCPU", 25: "XFSZ", 26: "VTALRM", 27: "PROF",
+    29: "IO", 30: "PWR", 31: "SYS",
 }  # fmt: skip
 """The signals that end processes, by their Linux numbers."""
 
@@ -36,7 +37,7 @@ def classify(
     if ours is not None:
         return ours
     if end.lost or end.exit_code is None:
-        return "errored", cause("SANDBOX_LOST", "the container was taken away before it ended")
+        return "abandoned", cause("SANDBOX_LOST", "the container was taken away before it ended")
     if not end.started:
         return "errored", cause(
             "SANDBOX_LOST", f"the container ended with {end.exit_code} before its first command", error=end.error
@@ -94,6 +95,14 @@ def _failed(end: SandboxEnd, exit_code: int, commands: Sequence[Sequence[str]]) 
         )
     if first is not None and first.error == "COMMAND_NOT_FOUND":
         return "failed", cause("COMMAND_NOT_FOUND", f"{name}: the sandbox has no such program", command=index)
+    if first is not None and first.error == "POLICY_BLOCKED":
+        return "failed", cause(
+            "POLICY_BLOCKED",
+            f"the folder that {name} was to run in leads out of the workspace",
+            "a link is in the way: give a folder inside the workspace",
+            rule="workdir",
+            command=index,
+        )
     if first is not None and first.error is not None:
         return "failed", cause(
             "STEP_FAILED",

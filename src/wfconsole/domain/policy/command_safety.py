@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from wfconsole.domain.plan import CommandPolicy
 from wfconsole.domain.policy.files import judge_files, judge_removal, judge_write
-from wfconsole.domain.policy.paths import UNSEEN, WORKSPACE, resolve, within
+from wfconsole.domain.policy.paths import UNSEEN, WORKSPACE, leaves, resolve, within
 from wfconsole.domain.policy.search import FOUND, read_find
 from wfconsole.domain.policy.verdict import ALLOWED, Decision, Verdict, block, strictest
 from wfconsole.domain.policy.wrappers import Inside, is_opaque, is_shell, look_through
@@ -42,7 +42,8 @@ def judge(argv: Sequence[str], policy: CommandPolicy, *, workdir: str = ".") -> 
 
 def judge_workdir(workdir: str) -> Verdict:
     """Whether `workdir` (relative to the workspace, or absolute inside the container) stays in the workspace."""
-    if "\0" in workdir or not within(resolve(WORKSPACE, workdir), WORKSPACE):
+    out = not within(resolve(WORKSPACE, workdir), WORKSPACE) or (not workdir.startswith("/") and leaves(workdir))
+    if "\0" in workdir or out:
         return block(
             "workdir-escape", f"workdir {workdir} is outside the workspace.", "Name a folder inside the workspace."
         )

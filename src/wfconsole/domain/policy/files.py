@@ -198,7 +198,7 @@ def _long_entry(name: str, taking: tuple[str, ...]) -> str | None:
     """The option that `name` spells or abbreviates."""
     if name in taking:
         return name
-    return next((entry for entry in taking if entry.startswith(name) and len(name) > len("--t")), None)
+    return next((entry for entry in taking if entry.startswith(name)), None)
 
 
 def _split_short(word: str, taking: tuple[str, ...], options: list[tuple[str, str]], flags: set[str]) -> str | None:

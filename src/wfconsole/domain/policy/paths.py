@@ -44,6 +44,16 @@ def climbs(path: str) -> bool:
     return ".." in path.split("/")
 
 
+def leaves(path: str) -> bool:
+    """Whether a relative path is above its starting point at any moment, also when it comes back: ``../workspace/x``."""
+    depth = 0
+    for part in path.split("/"):
+        depth += -1 if part == ".." else part not in {"", "."}
+        if depth < 0:
+            return True
+    return False
+
+
 def escapes(workdir: str, path: str, folders: tuple[str, ...] = WRITABLE) -> bool:
     """Whether `path` leads out of the places that `folders` names; a relative one must stay in the workspace."""
     target = resolve(workdir, path)

@@ -6,7 +6,7 @@ starting point. The decision that would surprise: a removal below ``.`` with no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wfconsole.domain.policy.paths import UNSEEN, resolve
@@ -39,7 +39,7 @@ class Search:
 def read_find(words: Sequence[str], workdir: str) -> Search:
     """Read the words after ``find``, run in the absolute folder `workdir`."""
     starts, expression = _starts(words)
-    tested = any(word.startswith("-") and word not in _NO_TEST for word in expression)
+    tested = any(word.startswith("-") and word not in _NO_TEST for word in _own_words(expression))
     names = [_found(start, workdir, tested=tested) for start in starts]
     commands: list[tuple[str, tuple[str, ...]]] = []
     removed: list[str] = []
@@ -66,6 +66,16 @@ def read_find(words: Sequence[str], workdir: str) -> Search:
             return Search(obstacle=word)
         index += 1
     return Search(commands=tuple(commands), removed=tuple(removed), written=tuple(written))
+
+
+def _own_words(expression: Sequence[str]) -> Iterator[str]:
+    """The words of the expression without those of the commands that it runs: ``rm -rf`` is no test."""
+    index = 0
+    while index < len(expression):
+        yield expression[index]
+        if expression[index] in _RUNS:
+            index += len(_until_end(expression[index + 1 :]) or ())
+        index += 1
 
 
 def _starts(words: Sequence[str]) -> tuple[list[str], list[str]]:

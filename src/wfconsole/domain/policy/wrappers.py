@@ -19,13 +19,17 @@ SHELL_NAME = re.compile(
 )
 """Shells, also restricted, versioned and static ones."""
 
-SHELL_STARTERS = frozenset({"su", "script", "login", "newgrp", "sg", "screen", "tmux"})
+SHELL_STARTERS = frozenset(
+    {"su", "script", "login", "newgrp", "sg", "screen", "tmux", "at", "batch", "crontab", "sem", "hyperfine"}
+)
 """Programs that hand their text to a shell."""
 
 OPAQUE = frozenset({
     "runuser", "setpriv", "nsenter", "prlimit", "ltrace", "systemd-run", "pkexec", "bwrap", "firejail", "proot",
     "fakechroot", "capsh", "coreutils", "command", "builtin", "exec", "eval", "start-stop-daemon", "daemonize",
-    "chpst", "cgexec", "numactl", "setarch", "rlwrap", "entr", "expect", "torsocks",
+    "chpst", "cgexec", "numactl", "setarch", "rlwrap", "entr", "expect", "torsocks", "choom", "runcon", "aa-exec", "cpulimit",
+    "trickle", "envdir", "envuidgid", "softlimit", "setlock", "systemd-inhibit", "systemd-cat", "dbus-launch", "schroot",
+    "lxc-attach", "run-parts", "logsave", "nocache", "uclampset",
 })  # fmt: skip
 """Programs that run others and have no table here."""
 
@@ -230,10 +234,12 @@ def look_through(program: str, words: Sequence[str], workdir: str) -> Inside | N
         return Inside(workdir=workdir, obstacle=obstacle)
     argv = _with_unseen(wrapper, reading, tuple(words[reading.at + wrapper.positionals :]))
     names = {name for name, _ in reading.seen}
+    moves = [(name, value) for name, value in reading.seen if name in wrapper.chdir]
+    if len(moves) > 1:  # of two the last one counts, or both do: that is the wrapper's business
+        return Inside(argv=argv, workdir=workdir, obstacle=moves[-1][0])
     written = tuple(value for name, value in reading.seen if name in wrapper.writes)
-    for name, value in reading.seen:
-        if name in wrapper.chdir:
-            workdir = resolve(workdir, value)
+    for _, value in moves:
+        workdir = resolve(workdir, value)
     shell = (
         wrapper.always_shell
         or bool(names & wrapper.shell)
