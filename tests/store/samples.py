@@ -161,6 +161,8 @@ def whole_story(run_id: str) -> tuple[ev.Event, ...]:
         ev.RunPausing(draining=0),
         ev.RunPaused(),
         ev.RunResumed(),
+        ev.RunQuarantined(attempts=3, code="INTERNAL", message="it could not be driven"),
+        ev.RunReadmitted(),
         ev.StepStarted(step_id="b", attempt=1, kind="run"),
         ev.EnvDrift(
             step_id="b",

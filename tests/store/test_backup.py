@@ -58,7 +58,9 @@ def copy_rows(folder: Path, raw: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize("revision", schema.REVISIONS)
-def test_a_store_of_every_revision_is_migrated_with_all_it_holds(tmp_path: Path, revision: str) -> None:
+def test_exec_block_gap_5_a_store_of_every_revision_is_migrated_with_all_it_holds(
+    tmp_path: Path, revision: str
+) -> None:
     path = as_of(revision, tmp_path / "old")
     fresh = tmp_path / "fresh.db"
     opening.create(fresh)

@@ -320,7 +320,8 @@ def test_a_wait_for_another_writer_is_shown_and_then_over(tmp_path: Path) -> Non
         assert not waiting.done()
         holder.communicate("go\n")
         await waiting
-        assert told[0] == "another process is writing to the store: waiting for it, 0 s of at most 20 s"
+        waits = "another process is writing to the store: waiting for it, 0 s of at most 20 s"
+        assert told[0] == f"{waits}; it is {Path(sys.executable).name} (pid {holder.pid})"
         assert len(await store.load("run-1")) == 4
         await store.close()
 

@@ -17,6 +17,7 @@ from wfconsole.domain import events as ev
 from wfconsole.domain.facts import TakeRun
 from wfconsole.ports import Commit, Lease, WfconsoleError
 from wfconsole.store import leases as module, statements as sql
+from wfconsole.store.boot import boottime_ms
 from wfconsole.store.leases import Leases
 from wfconsole.store.locks import FileLocks
 from wfconsole.store.sqlite import SqliteStore
@@ -166,8 +167,8 @@ def test_a_lease_is_renewed_for_as_long_as_it_is_held(place: Place) -> None:
         async with place.process(ttl_s=TTL_S) as first, place.process() as second:
             held = await first.acquire("run-1")
             assert held is not None
-            ends = module.boottime_ms() + 3 * TTL_S * 1000
-            while module.boottime_ms() < ends:
+            ends = boottime_ms() + 3 * TTL_S * 1000
+            while boottime_ms() < ends:
                 assert await second.acquire("run-1") is None
                 await asyncio.sleep(0.01)
             assert await held.is_mine()
@@ -190,11 +191,10 @@ def test_a_dead_owner_is_replaced_at_once_whatever_its_time(place: Place) -> Non
     play(scenario)
 
 
-def test_leases_of_an_earlier_boot_hold_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leases_of_an_earlier_boot_hold_nothing(place: Place) -> None:
     async def scenario() -> None:
         async with place.process() as before:
             assert await before.acquire("run-1") is not None
-            monkeypatch.setattr(module, "boot_id", lambda: "another boot")
             async with place.process() as after:
                 after._me = module.Process(boot="another boot")
                 assert await after.acquire("run-1") is not None

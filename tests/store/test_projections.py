@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
@@ -62,6 +63,7 @@ def projected(path: Path, run_id: str) -> dict[str, list[tuple[Any, ...]]]:
 def test_the_story_tells_every_event_that_there_is() -> None:
     told = {type(event) for event in (*whole_story("run-1"), *gates_told("f", "g"))}
     told |= {ev.WorkspaceKeeping, ev.WorkspaceKept, ev.StepReused, ev.RunRetried}  # in the test of a step taken over
+    told |= {ev.RunQuarantined, ev.RunReadmitted}  # in the test of a run that is set aside
     assert set(EVENT_TYPES.values()) - told == {ev.RunSucceeded, ev.RunCancelled, ev.RunDeleted}
 
 
@@ -109,6 +111,27 @@ def test_steps_and_attempts_after_a_whole_story(tmp_path: Path) -> None:
     with_store(tmp_path, work)
 
 
+def test_each_event_carries_the_hash_of_the_one_before_it_from_the_run_and_its_plan_on(tmp_path: Path) -> None:
+    """Computed here anew from the stored bytes, with nothing of the program's."""
+
+    async def work(store: SqliteStore) -> None:
+        for run_id in ("run-1", "run-2"):
+            run = Run(run_id)
+            for event in whole_story(run_id):
+                await store.commit(run.next(event))
+        with closing(sqlite3.connect(store.path)) as db:
+            found = db.execute("SELECT run_id, seq, body, prev, hash FROM journal ORDER BY run_id, seq").fetchall()
+        assert len(found) == 2 * len(whole_story("run-1"))
+        before = b""
+        for run_id, seq, body, prev, hashed in found:
+            if seq == 1:
+                before = hashlib.sha256(run_id.encode() + b"d" * 64).digest()
+            assert (prev, hashed) == (before, hashlib.sha256(before + body).digest())
+            before = hashed
+
+    with_store(tmp_path, work)
+
+
 def test_marks_have_one_row_for_each_step_that_took_effect(tmp_path: Path) -> None:
     async def work(store: SqliteStore) -> None:
         for run_id in ("run-1", "run-2"):
@@ -144,13 +167,14 @@ def test_st_wf_010_the_view_has_the_failure_nested_for_queries(tmp_path: Path) -
         assert view["failure"] == {
             "code": "STEP_FAILED", "message": "step c failed", "hint": "read it", "last_successful_step": "b",
             "missing_fields": ["stderr"], "step_id": "c",
+            "retry": {"allowed": False, "command": None, "reason": None},
         }  # fmt: skip
         assert view["recipe"] == {"name": "sample", "version": "1.2.3", "digest": "d" * 64, "origin": "path"}
         assert view["trigger"] == {"kind": "manual", "surface": "cli", "actor": "anne", "host": "desk"}
         assert (view["inputs"], view["outputs"]) == ({"floor": 80.5, "name": "Ä"}, {"score": 1.5})
         assert (view["status"], view["waiting_for"], view["project"]) == ("failed", [], "shop")
-        assert (row.started_at, row.finished_at) == (T0 + 20, T0 + 310)
-        assert view["duration_ms"] == 290
+        assert (row.started_at, row.finished_at) == (T0 + 20, T0 + 330)
+        assert view["duration_ms"] == 310
         assert str(view["created_at"]).endswith("Z")
         found = "SELECT run_id FROM runs WHERE json_extract(view, '$.failure.code') = 'STEP_FAILED'"
         assert await rows(store, found) == [("run-1",)]
@@ -175,6 +199,26 @@ def test_the_view_follows_the_status(tmp_path: Path) -> None:
             (row,) = await store.runs(RunFilter())
             assert (row.status, row.view["status"], row.view["waiting_for"]) == (status, status, waiting)
             assert row.seq == run.seq
+
+    with_store(tmp_path, work)
+
+
+def test_the_view_says_why_a_run_is_set_aside_until_it_is_taken_back(tmp_path: Path) -> None:
+    async def work(store: SqliteStore) -> None:
+        run = Run("run-1")
+        await store.commit(run.create())
+        for event, aside in (
+            (ev.RunStarted(owner="me"), None),
+            (ev.RunQuarantined(attempts=3, code="INTERNAL", message="boom", hint="look"), "boom"),
+            (ev.RunReadmitted(), None),
+        ):
+            await store.commit(run.next(event))
+            (row,) = await store.runs(RunFilter())
+            found = row.view.get("quarantine")
+            assert (None if found is None else found["message"], row.seq) == (aside, run.seq)
+            before = projected(store.path, "run-1")
+            await store.rebuild("run-1")
+            assert projected(store.path, "run-1") == before
 
     with_store(tmp_path, work)
 

@@ -60,6 +60,40 @@ def test_a_migrated_schema_equals_a_fresh_one(tmp_path: Path) -> None:
     assert {name for kind, name in described(fresh) if kind == "view"} == set(VIEWS)
 
 
+def test_views_and_triggers_of_an_older_version_give_way_to_those_of_the_one_list(tmp_path: Path) -> None:
+    """Whatever their names and their words were: nothing but the list decides what there is afterwards."""
+    fresh = tmp_path / "fresh.db"
+    opening.create(fresh)
+    old = before_the_first_revision(tmp_path)
+    with closing(sqlite3.connect(old)) as db:
+        db.execute("CREATE VIEW marks AS SELECT 'forged' AS run_id, 's' AS step")
+        db.execute("CREATE VIEW runs_of_old AS SELECT 1")
+        for name in ("journal_no_delete", "an_old_one"):
+            db.execute(f"CREATE TRIGGER {name} BEFORE INSERT ON alembic_version BEGIN SELECT 1; END")
+    migrate.upgrade(old, None)
+    assert described(old) == described(fresh)
+
+
+def test_alembic_is_imported_when_the_revision_differs_and_only_then(tmp_path: Path) -> None:
+    program = """
+import pathlib, sys
+from wfconsole.store import opening
+try:
+    print(opening.check(pathlib.Path(sys.argv[1])))
+finally:
+    print(*sorted({"alembic", "sqlalchemy", "sqlmodel"} & sys.modules.keys()))
+"""
+    path = before_the_first_revision(tmp_path)
+
+    def said() -> str:
+        argv = [sys.executable, "-c", program, str(path)]
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+    assert said() == "alembic sqlalchemy\n"  # migrated, and refused: it has no identity
+    add_meta(path)
+    assert said() == "an id\n\n"
+
+
 def test_the_known_revisions_are_those_of_the_folder() -> None:
     scripts = ScriptDirectory.from_config(migrate.config()).walk_revisions()
     assert tuple(script.revision for script in scripts)[::-1] == schema.REVISIONS

@@ -7,7 +7,9 @@ spared, because its reference is written a while after it (see `artifacts`).
 from __future__ import annotations
 
 import fcntl
+import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,6 +29,12 @@ class DiskBlobs:
 
     def size(self, shas: Iterable[str]) -> int:
         return sum(_size(self._place(sha)) for sha in shas)
+
+    def moment(self) -> int:
+        if not self._folder.is_dir():
+            return 0
+        with tempfile.NamedTemporaryFile(prefix=_DRAFT, dir=self._folder) as touched:
+            return os.fstat(touched.fileno()).st_mtime_ns // 1_000_000
 
     def remove(self, shas: Iterable[str], *, spare_since: int | None) -> int:
         if not self._folder.is_dir():

@@ -15,6 +15,7 @@ import sqlite3
 from pathlib import Path
 
 from wfconsole.ports import StoreConflictError, WfconsoleError
+from wfconsole.store.holder import Holder
 from wfconsole.store.triggers import FENCED, NOT_SIGNED
 
 BACKUPS = "backups"
@@ -155,12 +156,14 @@ def closed() -> WfconsoleError:
     return WfconsoleError("STORE_BUSY", "this store was closed", "wfconsole is ending: run the command again")
 
 
-def busy(why: str) -> WfconsoleError:
+def busy(why: str, found: Holder | None = None) -> WfconsoleError:
+    """Somebody else has the lock; `found` is who, when that is known."""
+    known = {"pid": found.pid, "program": found.program, "stopped": found.stopped} if found is not None else {}
     return WfconsoleError(
         "STORE_BUSY",
-        f"another process holds the store: {why}",
-        "wait for it, or see `wfconsole doctor` for who it is",
-        {"fault": "held"},
+        f"{found or 'another process'} holds the store: {why}",
+        found.remedy if found is not None else "wait for it, or end it: nothing that was recorded is lost",
+        {"fault": "held", **known},
     )
 
 

@@ -15,7 +15,7 @@ from typing import get_args
 
 from wfconsole.domain.codec import canonical, fact_to_json, wire
 from wfconsole.domain.events import Record, RunCreated, wire_name
-from wfconsole.domain.facts import AnyFact, Command, TakeRun
+from wfconsole.domain.facts import AnyFact, Command, SetAside, TakeRun
 from wfconsole.ports import Commit, Lease, StoreConflictError
 from wfconsole.store import faults, statements as sql
 from wfconsole.store.projections import Change, advance, project
@@ -104,7 +104,7 @@ def prepare(db: sqlite3.Connection, names: Names, commit: Commit) -> Prepared:
         remembered=isinstance(commit.fact, _COMMANDS) or not commit.records,
         successor=None if commit.successor is None else prepare(db, names, commit.successor),
         lease=commit.lease,
-        progress=not isinstance(commit.fact, TakeRun),
+        progress=not isinstance(commit.fact, TakeRun | SetAside),
     )
 
 

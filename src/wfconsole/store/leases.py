@@ -21,6 +21,7 @@ from pathlib import Path
 
 from wfconsole.ports import Lease, WfconsoleError
 from wfconsole.store import hints, statements as sql
+from wfconsole.store.boot import boot_id, boottime_ms
 from wfconsole.store.locks import FileLock, FileLocks
 from wfconsole.store.sqlite import SqliteStore
 
@@ -29,15 +30,6 @@ RENEWALS = 7.5
 """How often a row is renewed within its time: every two seconds of fifteen."""
 CONFIRMED_S = 1.0
 """For how long the database's word that a lease is ours is believed before it is asked again."""
-
-
-def boottime_ms() -> int:
-    """Milliseconds since this machine started, asleep or not; no setting of the wall clock moves it."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-
-
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def start_ticks(pid: int) -> int:
@@ -67,6 +59,7 @@ class HeldLease:
         self.crashed = crashed
         self.setbacks = setbacks
         self.lost = False
+        self._released = False
         self._leases = leases
         self._lock = lock
         self._confirmed = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -81,6 +74,8 @@ class HeldLease:
     async def is_mine(self) -> bool:
         """Whether the run is still ours to act on: as the database says now, or said a moment ago."""
         asked = self.moment()
+        if self._released:
+            return False
         if not self.lost and asked - self._confirmed > self._leases.believed_s:
             rows = await self._leases.store.rows(sql.LEASE_FENCE, (self.run_id,))
             self.lost = not rows or rows[0] != (self.lease.owner, self.lease.fence)
@@ -90,6 +85,7 @@ class HeldLease:
 
     async def release(self, setback: str | None = None) -> None:
         """Let go; with `setback`, why the run could not be driven, which is counted until something is written. Idempotent."""
+        self._released = True
         await self._leases.let_go(self, setback)
         if self._lock is not None:
             self._lock.release()
@@ -133,8 +129,10 @@ class Leases:
     async def _take(self, run_id: str, lock: FileLock | None, *, listens: bool) -> HeldLease | None:
         if lock is None:  # another living process, as a rule: looking costs it nothing
             rows = await self.store.rows(sql.LEASE, (run_id,))
-            if not rows or self._lives(rows[0], locked=False):
+            if rows and self._lives(rows[0], locked=False):
                 return None
+            if not rows and not await self.store.rows(sql.IS_UNFINISHED, (run_id,)):
+                return None  # a run that is deleted may be removed although an owner of it hangs, with the lock
         place = self._hearing.open() if listens else self._hearing.place
         found: list[HeldLease | None] = []
         await self.store.write(lambda db: found.append(self._write(db, run_id, lock, place)))

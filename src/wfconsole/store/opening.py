@@ -94,6 +94,8 @@ def revision(path: Path) -> str | None:
         with closing(connect(path)) as db:
             return _identify(db, path)
     except sqlite3.Error as error:
+        if faults.is_full(error, path.parent) and place.Reserve(path.parent).give_up():
+            return revision(path)  # reading needs room, too: for the shared memory of the first who opens the file
         raise faults.of_file(error, path) from error
 
 

@@ -42,7 +42,7 @@ def project(run_id: str, record: Record) -> Iterator[Change]:
             yield from _created(run_id, record, event)
         case (
             ev.RunStarted() | ev.RunPaused() | ev.RunResumed() | ev.RunAwaitingApproval() | ev.RunSucceeded()
-            | ev.RunFailed() | ev.RunCancelled() | ev.RunDeleted()
+            | ev.RunFailed() | ev.RunCancelled() | ev.RunDeleted() | ev.RunQuarantined() | ev.RunReadmitted()
         ):  # fmt: skip
             yield from _run(run_id, record, event)
         case ev.StepStarted():
@@ -135,6 +135,8 @@ _RunEvent: TypeAlias = (
     | ev.RunFailed
     | ev.RunCancelled
     | ev.RunDeleted
+    | ev.RunQuarantined
+    | ev.RunReadmitted
 )
 
 
@@ -152,6 +154,11 @@ def _run(run_id: str, record: Record, event: _RunEvent) -> Iterator[Change]:
             yield _status(run_id, "running")
         case ev.RunPaused():
             yield _status(run_id, "paused")
+        case ev.RunQuarantined():
+            aside = {"at": iso(at), "attempts": event.attempts, "code": event.code}
+            yield sql.RUN_ASIDE, (_text({**aside, "message": event.message, "hint": event.hint}), run_id)
+        case ev.RunReadmitted():
+            yield sql.RUN_ASIDE, ("null", run_id)
         case ev.RunAwaitingApproval():
             yield _status(run_id, "awaiting_approval", event.waiting_for)
         case ev.RunSucceeded():
@@ -171,15 +178,15 @@ def _status(run_id: str, status: str, waiting_for: tuple[str, ...] = ()) -> Chan
     return sql.RUN_STATUS, (status, _text(list(waiting_for)), run_id)
 
 
+def _failure(failure: RunFailure) -> dict[str, Json]:
+    """As a RunView has it, so that `runs --query` finds what `show` shows."""
+    from wfconsole.views.run_view import failure_document  # not before there is a failure to tell of
+
+    return failure_document(failure)
+
+
 def _finished(run_id: str, at: int, failure: RunFailure | None, outputs: dict[str, Json]) -> Change:
-    shown = failure and {
-        "code": failure.code,
-        "message": failure.message,
-        "hint": failure.hint,
-        "last_successful_step": failure.last_successful_step,
-        "missing_fields": list(failure.missing_fields),
-        "step_id": failure.step_id,
-    }
+    shown = failure and _failure(failure)
     code = failure.code if failure else None
     return sql.RUN_ENDED, (at, code, iso(at), _text(shown), _text(outputs), run_id)
 

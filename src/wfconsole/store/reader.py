@@ -39,6 +39,7 @@ class Reader:
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         connection = await self._connection()
+        self.check_file()  # an open file that was removed answers for ever: its owner must not go on with it
         try:
             return [tuple(row) for row in await connection.execute_fetchall(sql, parameters)]
         except (sqlite3.Error, ValueError) as error:

@@ -46,6 +46,7 @@ RUN_ADVANCED = (
 RUN_STATUS = (
     "UPDATE runs SET status = ?1, view = json_set(view, '$.status', ?1, '$.waiting_for', json(?2)) WHERE run_id = ?3"
 )
+RUN_ASIDE = "UPDATE runs SET view = json_set(view, '$.quarantine', json(?1)) WHERE run_id = ?2"
 RUN_STARTED = (
     "UPDATE runs SET started_at = ?1, view = json_set(view, '$.started_at', ?2) "
     "WHERE run_id = ?3 AND started_at IS NULL"
@@ -116,6 +117,7 @@ TOMBSTONES_NAMED = (
     "OR substr(run_id, -length(?1)) = ?1)) ORDER BY run_id = ?1 DESC, deleted_at DESC, run_id LIMIT 1"
 )
 UNFINISHED = "SELECT run_id FROM tombstones WHERE finished_at IS NULL ORDER BY deleted_at, run_id"
+IS_UNFINISHED = "SELECT 1 FROM tombstones WHERE run_id = ? AND finished_at IS NULL"
 DOOMED = (
     "SELECT d.value FROM tombstones t, json_each(t.doomed) d WHERE t.run_id = ? "
     "AND NOT EXISTS (SELECT 1 FROM artifacts a WHERE a.sha256 = d.value)"
@@ -177,8 +179,10 @@ LEASE = (
 )
 LEASE_NEW = (
     "INSERT INTO leases (run_id, owner, fence, locked, setbacks, trouble, writer, writer_fence, seq) "
-    "SELECT run_id, ?2, 1, ?3, 0, NULL, NULL, NULL, seq FROM runs WHERE run_id = ?1"
+    "SELECT run_id, ?2, 1, ?3, 0, NULL, NULL, NULL, seq FROM runs WHERE run_id = ?1 UNION ALL "
+    "SELECT run_id, ?2, 1, ?3, 0, NULL, NULL, NULL, seq FROM tombstones WHERE run_id = ?1 AND finished_at IS NULL"
 )
+"""Of a run, or of what is left of one that is being removed."""
 LEASE_TAKEN = "UPDATE leases SET owner = ?, fence = ?, locked = ? WHERE run_id = ?"
 LEASE_FENCE = "SELECT owner, fence FROM leases WHERE run_id = ?"
 LET_GO = (
@@ -187,7 +191,7 @@ LET_GO = (
 )
 NOT_LET_GO = (
     "SELECT l.run_id FROM leases l JOIN runs r ON r.run_id = l.run_id "
-    "WHERE l.owner IS NOT NULL AND l.owner <> ? AND r.finished_at IS NOT NULL"
+    "WHERE l.owner IS NOT NULL AND l.owner <> ? AND r.finished_at IS NOT NULL ORDER BY r.finished_at DESC, l.run_id"
 )
 """Runs that are over and that somebody has yet: it is about to let go, or died first."""
 LEASE_ENDS = "DELETE FROM leases WHERE run_id = ?"

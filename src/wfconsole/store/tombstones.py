@@ -11,8 +11,10 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from wfconsole.ports import Lease
 from wfconsole.ports.keeping import Kept, Tombstone
 from wfconsole.store import statements as sql
+from wfconsole.store.faults import owner_lost
 from wfconsole.store.sqlite import SqliteStore
 from wfconsole.store.stone import read
 
@@ -71,14 +73,16 @@ class SqliteRemains:
     async def measured(self, run_id: str, size: int) -> None:
         await self._store.write(lambda db: db.execute(sql.MEASURED, (size, run_id)))
 
-    async def finish(self, run_id: str, *, after: int, at: int) -> None:
-        await self._store.write(lambda db: _bury(db, run_id, after, at))
+    async def finish(self, run_id: str, *, after: int, at: int, lease: Lease | None = None) -> None:
+        await self._store.write(lambda db: _bury(db, run_id, after, at, lease))
 
 
-def _bury(db: sqlite3.Connection, run_id: str, after: int, at: int) -> None:
+def _bury(db: sqlite3.Connection, run_id: str, after: int, at: int, lease: Lease | None) -> None:
     """Overwrite what was there: a deleted row is not to be found in the file by whoever reads it byte by byte."""
-    if (run_id,) not in db.execute(sql.UNFINISHED).fetchall():
+    if not db.execute(sql.IS_UNFINISHED, (run_id,)).fetchone():
         return
+    if lease is not None and db.execute(sql.LEASE_FENCE, (run_id,)).fetchone() != (lease.owner, lease.fence):
+        raise owner_lost(run_id)
     db.execute("PRAGMA secure_delete = ON")
     for statement in sql.FORGET:  # children before parents; there is nothing left in them
         db.execute(statement, (run_id,))

@@ -21,10 +21,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from wfconsole.ports import WfconsoleError
-from wfconsole.store import database, faults, place
+from wfconsole.store import database, faults, holder, place
 
 FREE_SECONDS = 0.0005
 MAX_BATCH = 1000
+LOOK_SECONDS = 0.25
+"""How often whoever waits looks at who has the lock."""
+GRACE_SECONDS = 2.0
+"""How long a writer waits at least after it has ended the one that had the lock."""
 
 Write = Callable[[sqlite3.Connection], Any]
 
@@ -198,20 +202,17 @@ class Writer:
         return None, refusal
 
     def _begin(self) -> None:
-        """Take the write lock; gives up after `busy_seconds`."""
-        began = time.monotonic()
-        deadline, told = began + self._busy_seconds, began + self._trouble.after
+        """Take the write lock; gives up after `busy_seconds`, and says who has it."""
+        wait = _Wait(self._path, self._db, self._busy_seconds, self._trouble)
         ceiling = FREE_SECONDS
         while True:
             self._check_file()
             try:
                 self._db.execute("BEGIN IMMEDIATE")
             except sqlite3.Error as error:
-                if not faults.is_busy(error) or time.monotonic() >= deadline:
+                if not faults.is_busy(error):
                     raise
-                if time.monotonic() >= told:
-                    told += self._trouble.every
-                    self._trouble.say(_waiting(time.monotonic() - began, self._busy_seconds))
+                wait.go_on()
                 # shorter than the pause that a busy writer leaves, at least now and then
                 time.sleep(random.uniform(0.1, 1.0) * ceiling)  # noqa: S311
                 ceiling = min(ceiling * 1.05, 0.02)
@@ -233,8 +234,47 @@ class Writer:
             )
 
 
-def _waiting(seconds: float, at_most: float) -> str:
-    return f"another process is writing to the store: waiting for it, {seconds:.0f} s of at most {at_most:.0f} s"
+class _Wait:
+    """One wait for the lock: who has it, who is told, when it is given up."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, at_most: float, trouble: Trouble) -> None:
+        self._path = path
+        self._db = db
+        self._trouble = trouble
+        self._began = time.monotonic()
+        self._at_most = at_most
+        self._tell_at = trouble.after
+        self._look_at = min(LOOK_SECONDS, trouble.after, at_most)
+
+    def go_on(self) -> None:
+        """The lock was not free: look, end, tell, as it is time to. Raises STORE_BUSY."""
+        waited = time.monotonic() - self._began
+        if waited < self._look_at:
+            return
+        self._look_at = min(waited + LOOK_SECONDS, max(waited, self._at_most))
+        found = holder.find(self._path)
+        if found is not None and holder.end(found, self._path, self._db):
+            self._at_most = max(self._at_most, waited + GRACE_SECONDS)
+            self._trouble.say(_ended(found))
+        elif waited >= self._at_most:
+            raise faults.busy(f"nothing could be written for {waited:.0f} s", found)
+        elif waited >= self._tell_at:
+            self._tell_at += self._trouble.every
+            self._trouble.say(_waiting(found, waited, self._at_most))
+
+
+def _waiting(found: holder.Holder | None, seconds: float, at_most: float) -> str:
+    text = f"another process is writing to the store: waiting for it, {seconds:.0f} s of at most {at_most:.0f} s"
+    if found is None:
+        return text
+    return f"{text}; it is {found}{f': {found.remedy}' if found.stopped else ''}"
+
+
+def _ended(found: holder.Holder) -> str:
+    return (
+        f"{found} was ended: it kept the lock of the store inside a write, and its lease had run out; "
+        "its runs go on with whoever takes them"
+    )
 
 
 def _answer(ended: Iterable[Ended], folder: Path) -> None:
