@@ -240,7 +240,7 @@ class SandboxContract:
             assert await sandbox.go(handle)
             await until((spec.out_dir / "started").exists)
             await rig.take_away(handle)
-            assert outcome(spec, await sandbox.wait(handle)) == ("errored", "SANDBOX_LOST")
+            assert outcome(spec, await sandbox.wait(handle)) == ("abandoned", "SANDBOX_LOST")
             with pytest.raises(WfconsoleError) as refusal:
                 await sandbox.prepare(spec)
             assert refusal.value.code == "SANDBOX_LOST"

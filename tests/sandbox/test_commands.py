@@ -99,11 +99,38 @@ def test_exec_block_20_what_could_not_be_started_is_told_from_what_failed(
     assert end.commands[0].error == error
 
 
+def test_exec_block_20_a_command_whose_output_cannot_be_kept_is_not_started(lab: Lab) -> None:
+    result = lab.run(("mkdir", "/out/1.stdout"), ("touch", "/workspace/reached"))
+    assert [command.error for command in result.end.commands] == [None, "SPAWN_ERROR"]
+    assert result.said == ("failed", "STEP_FAILED")
+    assert not (lab.workspace / "reached").exists()
+
+
 def test_a_folder_that_is_not_there_is_a_spawn_error(lab: Lab) -> None:
     result = lab.run(("true",), workdir="/workspace/missing")
     assert result.end.commands[0].error == "SPAWN_ERROR"
     assert b"/workspace/missing" in result.err()
     assert not (lab.workspace / "missing").exists()
+
+
+def test_exec_block_19_a_link_out_of_the_workspace_is_no_folder_to_work_in(lab: Lab) -> None:
+    (lab.workspace / "sub").mkdir()
+    (lab.workspace / "inside").symlink_to("sub")
+    (lab.workspace / "outside").symlink_to("/etc")
+    assert lab.run(("pwd",), workdir="/workspace/inside").out() == b"/workspace/sub\n"
+    out = lab.run(("touch", "/workspace/reached"), workdir="/workspace/outside")
+    assert (out.said, out.end.commands[0].error) == (("failed", "POLICY_BLOCKED"), "POLICY_BLOCKED")
+    assert b"/workspace/outside" in out.err()
+    assert not (lab.workspace / "reached").exists()
+
+
+def test_exec_block_19_the_boundary_holds_for_each_command_of_a_step(lab: Lab) -> None:
+    (lab.workspace / "sub").mkdir()
+    swap = "cd /workspace && mv sub old && ln -s / sub"
+    result = lab.run(("sh", "-c", swap), ("touch", "/workspace/reached"), workdir="/workspace/sub")
+    assert [command.error for command in result.end.commands] == [None, "POLICY_BLOCKED"]
+    assert result.said == ("failed", "POLICY_BLOCKED")
+    assert not (lab.workspace / "reached").exists()
 
 
 def test_workdir_and_workspace_are_the_callers(lab: Lab) -> None:
@@ -121,8 +148,10 @@ def test_no_signal_is_ignored_or_blocked_and_no_file_is_left_open(lab: Lab) -> N
 
 def test_signals_show_as_128_and_more(lab: Lab) -> None:
     kill = 'kill "-$0" $$; exit 0'
-    result = lab.run(*(("sh", "-c", kill, name) for name in ("TERM", "INT", "KILL", "SEGV")), halt_on_error=False)
-    assert [c.exit_code for c in result.end.commands] == [143, 130, 137, 139]
+    result = lab.run(
+        *(("sh", "-c", kill, name) for name in ("TERM", "INT", "KILL", "SEGV", "USR1")), halt_on_error=False
+    )
+    assert [c.exit_code for c in result.end.commands] == [143, 130, 137, 139, 138]
     assert result.said == ("failed", "STEP_FAILED")
 
 
@@ -237,7 +266,7 @@ def test_an_exited_container_that_is_started_again_runs_nothing_twice(lab: Lab) 
     result = lab.play(spec, restart)
     assert (lab.workspace / "marks").read_text() == "once\n"
     assert result.end.exit_code == 125
-    assert result.said == ("errored", "SANDBOX_LOST")
+    assert result.said == ("abandoned", "SANDBOX_LOST")
 
 
 def test_a_container_that_somebody_killed_is_lost(lab: Lab) -> None:
@@ -245,7 +274,7 @@ def test_a_container_that_somebody_killed_is_lost(lab: Lab) -> None:
         await until((handle.spec.out_dir / "0.start").exists)
         await asyncio.to_thread(lab.client.kill, handle.container_id)
 
-    assert lab.play(lab.spec(("sleep", "600")), kill).said == ("errored", "SANDBOX_LOST")
+    assert lab.play(lab.spec(("sleep", "600")), kill).said == ("abandoned", "SANDBOX_LOST")
 
 
 def test_the_deadline_holds_for_a_container_that_somebody_paused(lab: Lab) -> None:

@@ -6,10 +6,7 @@ The command failed (STEP_FAILED, OOM_KILLED), the sandbox was lost (SANDBOX_LOST
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -21,19 +18,16 @@ import pytest
 from tests.contracts.sandbox_contract import until
 from tests.fakes.images import ensure_busybox_test, lock
 from tests.sandbox.lab import Lab
-from tests.sandbox.test_restart import PrivateEngine
+from tests.sandbox.private import POSSIBLE, PrivateEngine, running
 from wfconsole.domain.policy.classify import classify, warnings
 from wfconsole.ports import SandboxEnd, SandboxHandle, SandboxLimits, SandboxSpec, WfconsoleError
-from wfconsole.sandbox import engine as engine_module, wait as wait_module
+from wfconsole.sandbox import engine as engine_module, patience, wait as wait_module
 from wfconsole.sandbox.docker import DockerSandbox
 from wfconsole.sandbox.locks import HostLocks
 
 pytestmark = pytest.mark.engine
 
-needs_private_engine = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("dockerd") or not shutil.which("unshare"),
-    reason="a private dockerd needs root, dockerd and unshare",
-)
+needs_private_engine = pytest.mark.skipif(not POSSIBLE, reason="a private dockerd needs root, dockerd and unshare")
 WAITS = ("sh", "-c", "echo begun; until [ -e go ]; do sleep 0.1; done; echo went")
 """A command that ends well as soon as the test lets it."""
 
@@ -50,14 +44,14 @@ def from_outside(lab: Lab, spec: SandboxSpec, act: Act) -> tuple[str, str | None
 
 def test_fault_7_a_container_that_somebody_killed_is_lost(lab: Lab) -> None:
     said = from_outside(lab, lab.spec(("sleep", "600")), lambda lab, handle: lab.client.kill(handle.container_id))
-    assert said == ("errored", "SANDBOX_LOST")
+    assert said == ("abandoned", "SANDBOX_LOST")
 
 
 def test_fault_8_a_container_that_somebody_removed_is_lost(lab: Lab) -> None:
     def remove(lab: Lab, handle: SandboxHandle) -> None:
         lab.client.remove_container(handle.container_id, force=True)
 
-    assert from_outside(lab, lab.spec(("sleep", "600")), remove) == ("errored", "SANDBOX_LOST")
+    assert from_outside(lab, lab.spec(("sleep", "600")), remove) == ("abandoned", "SANDBOX_LOST")
 
 
 def test_fault_9_a_container_that_somebody_paused_goes_on_when_it_is_let(lab: Lab) -> None:
@@ -91,18 +85,10 @@ def test_fault_13_a_child_without_memory_is_a_warning_when_the_step_succeeds(lab
 @pytest.fixture(scope="module")
 def private() -> Iterator[PrivateEngine]:
     """One that lets containers live on without it; of one that takes them down with it see `test_restart`."""
-    top = Path(tempfile.mkdtemp(prefix="wfd-"))
-    engine = PrivateEngine(top, "--live-restore")
-    engine.start()
-    with closing(engine.client()) as client:
-        ensure_busybox_test(client)
-    try:
+    with running("--live-restore") as engine:
+        with closing(engine.client()) as client:
+            ensure_busybox_test(client)
         yield engine
-    finally:
-        if engine.process is not None and engine.process.poll() is None:
-            engine.process.send_signal(signal.SIGCONT)
-            engine.end(signal.SIGTERM)
-        engine.clear()
 
 
 class Scene:
@@ -198,7 +184,7 @@ def test_fault_12_an_engine_that_hangs_for_good_is_away_and_the_given_up_attempt
     private: PrivateEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "CALL_S", 2.0)
-    monkeypatch.setattr(wait_module, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.5)
     monkeypatch.setattr(wait_module, "SLICE_S", 0.5)
     scene = Scene(private, tmp_path)
 

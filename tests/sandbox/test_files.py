@@ -136,6 +136,16 @@ def test_a_kill_that_is_not_ours_is_a_loss_and_one_of_a_command_is_not(tmp_path:
     assert not collected(made, state(137)).lost
 
 
+def test_what_an_engine_says_of_a_container_that_it_did_not_see_end_is_a_loss(tmp_path: Path) -> None:
+    made = written(tmp_path)
+    marks.make(made.in_dir, marks.GO, marks.BEGIN)
+    (made.out_dir / "started").touch()
+    (made.out_dir / "0.exit").write_text("0 1 2\n")
+    assert collected(made, state(255)).lost
+    (made.out_dir / "0.exit").write_text("255 1 2\n")
+    assert not collected(made, state(255)).lost
+
+
 def test_a_container_that_never_ran_is_no_success(tmp_path: Path) -> None:
     made = written(tmp_path)
     marks.make(made.in_dir, marks.GO, marks.BEGIN)

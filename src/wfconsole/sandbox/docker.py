@@ -7,14 +7,14 @@ that has begun hands back the container that is there (an adoption), and never s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wfconsole.ports import DriftError, SandboxEnd, SandboxHandle, SandboxSpec, WfconsoleError
-from wfconsole.sandbox import folders, hiding, marks, network, options, wait as wait_module
+from wfconsole.sandbox import folders, hiding, marks, network, options, patience, wait as wait_module
 from wfconsole.sandbox.busybox import interpreter
 from wfconsole.sandbox.checks import Checks, absent
 from wfconsole.sandbox.engine import Conflict, Engine, Missing
@@ -26,11 +26,14 @@ from wfconsole.sandbox.policy import tightened
 from wfconsole.sandbox.stop import GRACE_S, stop as stop_container
 from wfconsole.sandbox.sweep import forgotten, sweep
 
+T = TypeVar("T")
+
 
 class DockerSandbox:
     """`cache` keeps the runner's interpreter, `gates` the start gate that all processes of the account share.
 
-    `locks` say what each template's sandbox has to be.
+    `locks` say what each template's sandbox has to be. `say` is told when an engine that went away is waited for; one that this
+    process has never reached is waited for only for a run that had sandboxes on it, or when `unattended`.
     Contacts nothing before the first await. Raises WfconsoleError with SANDBOX_UNAVAILABLE, TEMPLATE_MISSING,
     SANDBOX_LOST, POLICY_BLOCKED or INPUT_INVALID, and DriftError.
     """
@@ -44,7 +47,11 @@ class DockerSandbox:
         gates: Path,
         locks: HostLocks,
         docker_host: str | None = None,
+        unattended: bool = False,
+        say: Callable[[str], None] | None = None,
     ) -> None:
+        self._unattended = unattended
+        self._say = say
         self._database_id = database_id
         self._owner = owner
         self._cache = cache
@@ -57,9 +64,14 @@ class DockerSandbox:
     async def prepare(self, spec: SandboxSpec) -> SandboxHandle:
         """Create, check and start the container; its runner waits for `go`. Repeatable until then, an adoption afterwards."""
         options.check(spec, self._engine.socket_path)
-        name = container_name(self._database_id, spec)
         begun = marks.read(spec.in_dir, marks.GO)
-        existing = await self._existing(name, patience_s=0 if begun is None else wait_module.PATIENCE_S)
+        expected = begun is not None or spec.resumed or self._unattended or self._engine.has_answered
+        seconds = patience.PATIENCE_S if expected else 0
+        return await patience.patiently(self._engine, lambda: self._prepare(spec, begun), seconds, self._say)
+
+    async def _prepare(self, spec: SandboxSpec, begun: marks.Mark | None) -> SandboxHandle:
+        name = container_name(self._database_id, spec)
+        existing = await self._existing(name)
         if begun is not None:
             if existing is None or begun.word == marks.VOID:
                 await self._salvage(spec, name)
@@ -80,7 +92,7 @@ class DockerSandbox:
         """Let it begin, once and for good. False: somebody gave the attempt up before."""
         folder = handle.spec.in_dir
         try:
-            await self._checks.before_go(handle)
+            await self._patiently(lambda: self._checks.before_go(handle))
         except DriftError:
             await self.stop(handle, force=True)
             raise
@@ -94,16 +106,17 @@ class DockerSandbox:
     async def wait(self, handle: SandboxHandle) -> SandboxEnd:
         pump = hiding.Pump(handle.spec, handle.name) if hiding.is_hidden(handle.spec) else None
         end = await wait_module.wait(self._engine, self._gate, hiding.inside(handle), pump)
-        return replace(end, refused=network.refused(handle.spec), drift=await self._checks.at_end(handle))
+        drift = await self._patiently(lambda: self._checks.at_end(handle))
+        return replace(end, refused=network.refused(handle.spec), drift=drift)
 
     async def stop(self, handle: SandboxHandle, *, force: bool = False) -> None:
         await stop_container(self._engine, self._gate, handle, reason="stop", grace_s=0 if force else GRACE_S)
 
     async def remove(self, handle: SandboxHandle) -> None:
         """Remove the container, `in_dir`, `scratch` and the secrets; `out_dir` stays."""
-        await self._discard(handle.container_id)
+        await self._patiently(lambda: self._discard(handle.container_id))
         if not isinstance(handle.spec.network, str):
-            await network.drop(self._engine, self._gate, handle.name)
+            await self._patiently(lambda: network.drop(self._engine, self._gate, handle.name))
         await self._engine.offload(lambda: _discard_folders(handle))
 
     async def sweep(self) -> int:
@@ -124,10 +137,13 @@ class DockerSandbox:
     async def close(self) -> None:
         await self._engine.close()
 
-    async def _existing(self, name: str, *, patience_s: float = 0) -> dict[str, Any] | None:
-        """The container of that name. What has begun is not given up because the engine comes up later than its owner."""
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await patience.patiently(self._engine, work, patience.PATIENCE_S, self._say)
+
+    async def _existing(self, name: str) -> dict[str, Any] | None:
+        """The container of that name."""
         try:
-            found = await wait_module.inspected(self._engine, name, patience_s)
+            found: dict[str, Any] = await self._engine.call(lambda client: client.inspect_container(name))
         except Missing:
             return None
         if (found["Config"].get("Labels") or {}).get(DATABASE) != self._database_id:
@@ -202,9 +218,7 @@ class DockerSandbox:
         async with self._gate.slot(await self._engine.identity()):
             expecting = asyncio.ensure_future(self._checks.expect(body, lock, spec))
             try:
-                created = await self._engine.call(lambda client: client.create_container_from_config(body, name))
-            except Conflict as error:
-                raise WfconsoleError("SANDBOX_UNAVAILABLE", f"the engine would not make {name}: {error}") from error
+                created = await self._create(name, body)
             finally:
                 await asyncio.wait({expecting})
                 expecting.exception()  # seen, whichever of the two is raised
@@ -220,6 +234,24 @@ class DockerSandbox:
                     "find out who removes containers on this engine, then run the step again",
                 ) from error
         return container_id
+
+    async def _create(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A dead owner's request may still be under way: its container has the name before anybody can ask for it by name."""
+        until = marks.ticks_ms() + patience.PATIENCE_S * 1000
+        while True:
+            try:
+                made: dict[str, Any] = await self._engine.call(
+                    lambda client: client.create_container_from_config(body, name)
+                )
+            except Conflict as error:
+                if marks.ticks_ms() >= until:
+                    raise WfconsoleError("SANDBOX_UNAVAILABLE", f"the engine would not make {name}: {error}") from error
+            else:
+                return made
+            if await self._existing(name) is not None:
+                with suppress(Missing, Conflict):
+                    await self._engine.call(lambda client: client.remove_container(name, force=True, v=True))
+            await asyncio.sleep(0.1)
 
     async def _undo(self, name: str, spec: SandboxSpec) -> None:
         with suppress(WfconsoleError):

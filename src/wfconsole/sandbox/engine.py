@@ -34,6 +34,10 @@ class Conflict(Exception):  # noqa: N818  # an answer of the engine, not a failu
     """The engine refuses because of the object's present state: a name in use, a container that is not running."""
 
 
+class AwayError(WfconsoleError):
+    """SANDBOX_UNAVAILABLE because nothing answers: it may be starting, stopping, or stuck."""
+
+
 class Engine:
     """One lazily made client. `host` is a ``unix://`` address; None reads DOCKER_HOST at the first call."""
 
@@ -44,6 +48,11 @@ class Engine:
         self._identity: str | None = None
         self._threads = Threads(CALLS, "wfconsole-docker")
         self._waits = Threads(WAITS, "wfconsole-docker-wait")
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether this process has ever reached it."""
+        return self._client is not None
 
     @property
     def socket_path(self) -> str:
@@ -119,12 +128,12 @@ class Engine:
                 "add your account to the group docker and log in again, or run as root",
             )
         if isinstance(error, FileNotFoundError):
-            return WfconsoleError(
+            return AwayError(
                 "SANDBOX_UNAVAILABLE",
                 f"there is no Docker engine at {path}",
                 "install and start Docker (Debian: apt-get install docker.io), then run `wfconsole doctor`",
             )
-        return WfconsoleError(
+        return AwayError(
             "SANDBOX_UNAVAILABLE",
             f"the Docker engine at {path} does not answer: {error}",
             "start it (systemctl start docker), then run `wfconsole doctor`",
@@ -142,7 +151,7 @@ def refuse_desktop(info: Mapping[str, Any]) -> None:
 
 
 def wedged(seconds: float) -> WfconsoleError:
-    return WfconsoleError(
+    return AwayError(
         "SANDBOX_UNAVAILABLE",
         f"the Docker engine gave no answer within {seconds:.0f} s",
         "it may be overloaded or stuck: look at `docker info` and restart the engine",

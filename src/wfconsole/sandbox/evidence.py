@@ -20,9 +20,10 @@ from wfconsole.sandbox import marks, runner
 
 _RECORD = re.compile(rb"(\d{1,3}) (\d{1,15}) (\d{1,15})\n")
 _START = re.compile(rb"(\d{1,15})\n")
-_ERRORS = frozenset({b"COMMAND_NOT_FOUND", b"SPAWN_ERROR"})
+_ERRORS = frozenset({b"COMMAND_NOT_FOUND", b"POLICY_BLOCKED", b"SPAWN_ERROR"})
 _FULL = 1024**2
-_KILLED = 137
+_OUTSIDE = (137, 255)
+"""What the engine says of a container that was killed, and of one that was gone when the engine came back."""
 
 
 def read_regular(folder: Path, name: str, limit: int) -> bytes | None:
@@ -115,7 +116,7 @@ def _lost(exit_code: int | None, commands: tuple[CommandEnd, ...], *, begun: boo
     recorded = {command.exit_code for command in commands}
     if exit_code == runner.RESTARTED:
         return exit_code not in recorded
-    return exit_code == _KILLED and not oom and exit_code not in recorded
+    return exit_code in _OUTSIDE and not oom and exit_code not in recorded
 
 
 def _error(spec: SandboxSpec, exit_code: int | None, state: Mapping[str, Any] | None) -> str | None:

@@ -91,6 +91,14 @@ refuse() {
 echo $$ >/out/pid
 [ -e /in/stop ] && exit 143
 cd -P -- "$dir" 2>/dev/null || refuse SPAWN_ERROR "the folder $dir is not there" 126
+case $dir/ in
+    /workspace/*)
+        case $PWD/ in
+            /workspace/*) ;;
+            *) refuse POLICY_BLOCKED "the folder $dir leads out of the workspace" 126 ;;
+        esac
+        ;;
+esac
 . "/in/$__wfc_k.argv"
 __wfc_name=$1
 shift

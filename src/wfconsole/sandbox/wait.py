@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from wfconsole.ports import SandboxEnd, SandboxHandle, SandboxSpec, WfconsoleError
-from wfconsole.sandbox import marks
-from wfconsole.sandbox.engine import CALL_S, Engine, Missing
+from wfconsole.sandbox import marks, patience
+from wfconsole.sandbox.engine import Engine, Missing
 from wfconsole.sandbox.evidence import collect, output_bytes
 from wfconsole.sandbox.gate import Gate
 from wfconsole.sandbox.hiding import Pump
@@ -28,9 +28,6 @@ SLICE_S = 20.0
 FLOOR_BYTES = 256 * 1024**2
 FLOOR_FILES = 10_000
 """What a step leaves of every disk that it writes to, or 2 % of a small one: the host has to go on."""
-
-PATIENCE_S = CALL_S
-"""How long an engine may be away before a running step is given up: it may only be restarting."""
 
 
 async def wait(engine: Engine, gate: Gate, handle: SandboxHandle, pump: Pump | None = None) -> SandboxEnd:
@@ -65,24 +62,20 @@ async def wait(engine: Engine, gate: Gate, handle: SandboxHandle, pump: Pump | N
 async def inspect(engine: Engine, container_id: str) -> dict[str, Any] | None:
     """The container's State; None when the engine does not know it. An engine that restarts is given time to."""
     try:
-        state: dict[str, Any] = (await inspected(engine, container_id, PATIENCE_S))["State"]
+        state: dict[str, Any] = (await inspected(engine, container_id))["State"]
     except Missing:
         return None
     return state
 
 
-async def inspected(engine: Engine, container: str, patience_s: float) -> dict[str, Any]:
-    """What the engine knows of a container, by id or name; asked again while it is away, for so long. Raises Missing."""
-    until = marks.ticks_ms() + patience_s * 1000
-    while True:
-        try:
-            found: dict[str, Any] = await engine.call(lambda client: client.inspect_container(container))
-        except WfconsoleError:
-            if marks.ticks_ms() >= until:
-                raise
-            await asyncio.sleep(0.5)
-        else:
-            return found
+async def inspected(engine: Engine, container: str) -> dict[str, Any]:
+    """What the engine knows of a container, by id or name; asked again while it is away. Raises Missing."""
+
+    async def ask() -> dict[str, Any]:
+        found: dict[str, Any] = await engine.call(lambda client: client.inspect_container(container))
+        return found
+
+    return await patience.patiently(engine, ask, patience.PATIENCE_S)
 
 
 async def _not_running(engine: Engine, container_id: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ _LEFT_OUT = (
 _SCRIPT = r"""
 set -eu
 umask 022
+trap 'exit 143' INT TERM
 trap 'umount "$3/proc" "$3/sys" 2>/dev/null || :; rm -rf --one-file-system "$3"' EXIT
 mkdir -p "$3" "$5"
 debootstrap --variant=minbase --include="$2" --cache-dir="$5" "$1" "$3"
@@ -106,7 +108,11 @@ async def _root_prefix() -> list[str]:
 
 
 async def _run(argv: list[str], log: Path) -> None:
-    """Run it with its output in `log`. When this is cancelled the program gets TERM and is waited for: it cleans up."""
+    """Run it with its output in `log`. When this is cancelled it gets TERM, with all that it started, and cleans up.
+
+    Under sudo we may end nothing: it stays in the terminal's group, whose own Ctrl-C reaches it.
+    """
+    is_ours = os.geteuid() == 0
     with log.open("wb") as sink:
         process = await asyncio.create_subprocess_exec(
             *argv,
@@ -114,12 +120,14 @@ async def _run(argv: list[str], log: Path) -> None:
             stdout=sink,
             stderr=sink,
             env={"PATH": _path_with_sbin(), "LC_ALL": "C", **_proxies()},
+            start_new_session=is_ours,
         )
         try:
             code = await process.wait()
         except asyncio.CancelledError:
-            with suppress(PermissionError, ProcessLookupError):  # under sudo the terminal's own Ctrl-C reaches it
-                process.terminate()
+            if is_ours:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
             await process.wait()
             raise
     if code:

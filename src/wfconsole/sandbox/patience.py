@@ -1,0 +1,52 @@
+"""Patience with an engine that is away: whoever restarts it must not cost a run its work.
+
+Owns how long a call is made again, and when it is not. Refuses to know what the calls are: they must be repeatable. What would
+surprise: an engine that nobody has seen is not waited for, since then there probably is none, and its user wants to be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from wfconsole.ports import WfconsoleError
+from wfconsole.sandbox import marks
+from wfconsole.sandbox.engine import AwayError, Engine
+
+T = TypeVar("T")
+PATIENCE_S = 120.0
+"""How long an engine may be away before what needs it is given up: an upgrade takes a minute, a call that hangs half of one."""
+
+PAUSE_S = 0.5
+
+
+async def patiently(
+    engine: Engine, work: Callable[[], Awaitable[T]], seconds: float, say: Callable[[str], None] | None = None
+) -> T:
+    """What `work` returns, tried again for so long as the engine is away; `say` is told once. Raises the last failure."""
+    until = marks.ticks_ms() + seconds * 1000
+    told = False
+    while True:
+        try:
+            return await work()
+        except WfconsoleError as error:
+            if error.code != "SANDBOX_UNAVAILABLE" or marks.ticks_ms() >= until or not await _is_away(engine, error):
+                raise
+            if say is not None and not told:
+                say(f"{error.message}: waiting for it, at most {seconds:.0f} s")
+                told = True
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _is_away(engine: Engine, error: WfconsoleError) -> bool:
+    """An engine that is going down still refuses what it is asked for, with all kinds of reasons."""
+    if isinstance(error, AwayError):
+        return True
+    try:
+        await engine.call(lambda client: client.ping())
+    except AwayError:
+        return True
+    except WfconsoleError:
+        return False
+    return False
