@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wfconsole.ports import WfconsoleError
-from wfconsole.ports.delivery import Attachment, Delivery, Letter, Mailer, Verdict
+from wfconsole.ports.delivery import Attachment, Delivery, Letter, Mailer, Permit, Verdict
 
 LETTER = Letter(
     via="mail",
@@ -38,7 +38,9 @@ class Desk(ABC):
     def say(self, *verdicts: Verdict) -> None:
         """What becomes of the next letters; later ones are taken."""
 
-    def deliver(self, outbox: Path, attempt: int = 1, letter: Letter = LETTER) -> Delivery:
+    def deliver(
+        self, outbox: Path, attempt: int = 1, letter: Letter = LETTER, permit: Permit | None = None
+    ) -> Delivery:
         async def write() -> Letter:
             return letter
 
@@ -47,7 +49,9 @@ class Desk(ABC):
             return True
 
         async def bounded() -> Delivery:
-            work = self.mailer.deliver(write, outbox=outbox, attempt=attempt, limit_ms=5000, stopped=never)
+            work = self.mailer.deliver(
+                write, outbox=outbox, attempt=attempt, limit_ms=5000, stopped=never, permit=permit
+            )
             return await asyncio.wait_for(work, 20)
 
         return asyncio.run(bounded())
@@ -105,6 +109,17 @@ class MailerContract:
             desk.mailer.recipients(via, to)
         assert raised.value.code == "EFFECT_FAILED"
         assert raised.value.hint
+
+    def test_without_a_permit_nothing_is_sent_and_the_next_call_sends(self, desk: Desk, tmp_path: Path) -> None:
+        async def refused() -> None:
+            raise WfconsoleError("OWNER_LOST", "another process drives the run")
+
+        with pytest.raises(WfconsoleError) as raised:
+            desk.deliver(tmp_path / "box", permit=refused)
+        assert (raised.value.code, desk.arrived) == ("OWNER_LOST", [])
+        assert desk.deliver(tmp_path / "box").verdict == "accepted"
+        assert desk.deliver(tmp_path / "box", permit=refused).verdict == "accepted"
+        assert desk.arrived == ["Grüße"]
 
     @pytest.mark.parametrize(
         "bad",

@@ -24,6 +24,7 @@ from wfconsole.ports.keeping import Container
 from wfconsole.sandbox.folders import discard
 from wfconsole.store.artifacts import DiskArtifacts
 from wfconsole.store.blobs import DiskBlobs
+from wfconsole.store.leases import TTL_S, Leases
 from wfconsole.store.locks import FileLocks
 from wfconsole.store.sqlite import SqliteStore
 from wfconsole.store.tombstones import SqliteRemains
@@ -81,11 +82,12 @@ def container(run_id: str, *, ours: bool = True, step: str = "a", attempt: int =
 
 @dataclass
 class Yard:
-    """An open state folder. Close it with `store.close`."""
+    """An open state folder. Close it with `close`."""
 
     state: Path
     now: int = NOW
     containers: FakeContainers = field(default_factory=FakeContainers)
+    ttl_s: float = TTL_S
 
     def __post_init__(self) -> None:
         self.store = SqliteStore.open(self.state)
@@ -93,12 +95,13 @@ class Yard:
         self.blobs = DiskBlobs(self.state / "artifacts")
         self.remains = SqliteRemains(self.store)
         self.locks = FileLocks(self.state / "locks")
+        self.leases = Leases(self.store, self.locks, self.state / "owners", ttl_s=self.ttl_s)
         self.ports = RemovalPorts(
             remains=self.remains,
             blobs=self.blobs,
             containers=self.containers,
             send=self.send,
-            acquire=self.locks.acquire,
+            acquire=self.leases.acquire,
             folder=self.folder,
             discard=discard,
             forget=lambda run_id: (self.state / "locks" / f"{run_id}.lock").unlink(missing_ok=True),
@@ -115,7 +118,7 @@ class Yard:
             remains=self.remains,
             blobs=self.blobs,
             containers=self.containers,
-            acquire=self.locks.acquire,
+            acquire=self.leases.acquire,
             folder=self.folder,
             runs=self.state / "runs",
             discard=discard,
@@ -132,12 +135,23 @@ class Yard:
 
     async def send(self, run_id: str, fact: AnyFact) -> Answer:
         """What the door does with a command for a run that nobody drives."""
-        state = fold(await self.store.load(run_id))
-        assert state is not None
-        ruling = decide(state, fact, lambda _, __: None)
-        if ruling.records:
-            await self.store.commit(Commit(run_id=run_id, expected_seq=state.seq, records=ruling.records, fact=fact))
+        hold = await self.leases.acquire(run_id)
+        assert hold is not None
+        try:
+            state = fold(await self.store.load(run_id))
+            assert state is not None
+            ruling = decide(state, fact, lambda _, __: None)
+            if ruling.records:
+                await self.store.commit(
+                    Commit(run_id=run_id, expected_seq=state.seq, records=ruling.records, fact=fact, lease=hold.lease)
+                )
+        finally:
+            await hold.release()
         return Answer(owned=False, records=ruling.records, refusal=ruling.refusal)
+
+    async def close(self) -> None:
+        await self.leases.close()
+        await self.store.close()
 
     async def ended(
         self, run_id: str, *contents: bytes, over: bool = True, at: int = T0, recipe: str = "sample",

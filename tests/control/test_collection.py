@@ -29,7 +29,7 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def test_a_recipe_keeps_as_many_runs_as_it_says_and_a_dry_run_removes_none(tmp_path: Path) -> None:
+def test_exec_block_gap_2_a_recipe_keeps_as_many_runs_as_it_says_and_a_dry_run_removes_none(tmp_path: Path) -> None:
     async def work(yard: Yard) -> None:
         for number in range(4):
             await yard.ended(f"run-{number}", b"%d" % number, at=T0 + number * HOUR, retention={"count": 2})
@@ -60,7 +60,7 @@ def test_the_operators_age_holds_where_a_recipe_is_silent(tmp_path: Path) -> Non
     with_yard(tmp_path, work)
 
 
-def test_a_size_is_measured_on_disk(tmp_path: Path) -> None:
+def test_exec_block_17_retention_bounds_what_is_used_on_disk(tmp_path: Path) -> None:
     async def work(yard: Yard) -> None:
         await yard.ended("run-1", at=T0)
         await yard.ended("run-2", at=T0 + HOUR)
@@ -274,5 +274,32 @@ def test_old_backups_go(tmp_path: Path) -> None:
         done = await collection.collect(found, ACTOR)
         assert done.freed == found.items[0].bytes
         assert not old.exists()
+
+    with_yard(tmp_path, work)
+
+
+def test_a_container_whose_run_was_created_between_the_look_and_the_removal_stays(tmp_path: Path) -> None:
+    async def work(yard: Yard) -> None:
+        yard.now = now()
+        yard.containers.present = [container("run-new", step="b"), container("run-none")]
+        found = await yard.collection().find()
+        assert [item.why for item in found.items] == ["its run is not known"] * 2
+        await yard.ended("run-new", over=False)
+        await yard.collection().collect(found, ACTOR)
+        assert [one.run_id for one in yard.containers.present] == ["run-new"]
+
+    with_yard(tmp_path, work)
+
+
+def test_a_folder_whose_run_was_created_between_the_look_and_the_removal_stays(tmp_path: Path) -> None:
+    async def work(yard: Yard) -> None:
+        yard.now = now()
+        yard.folder("run-new").root.mkdir(parents=True)
+        age(yard.folder("run-new").root, 2)
+        found = await yard.collection().find()
+        assert told(found.items) == [("folder", "run-new")]
+        await yard.ended("run-new", over=False)
+        await yard.collection().collect(found, ACTOR)
+        assert yard.folder("run-new").workspace.exists()
 
     with_yard(tmp_path, work)

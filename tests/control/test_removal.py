@@ -30,7 +30,7 @@ def with_yard(folder: Path, work: Callable[[Yard], Awaitable[None]]) -> None:
             async with asyncio.timeout(60):
                 await work(yard)
         finally:
-            await yard.store.close()
+            await yard.close()
 
     asyncio.run(scenario())
 
@@ -70,7 +70,7 @@ def test_a_preview_counts_what_would_go_and_changes_nothing(tmp_path: Path) -> N
     with_yard(tmp_path, work)
 
 
-def test_nothing_is_left_that_refers_to_a_deleted_run_but_its_tombstone(tmp_path: Path) -> None:
+def test_rw_delete_nothing_is_left_that_refers_to_a_deleted_run_but_its_tombstone(tmp_path: Path) -> None:
     async def work(yard: Yard) -> None:
         await yard.ended("run-gone", b"mine alone" * 1000, b"shared")
         await yard.ended("run-kept", b"shared")
@@ -328,8 +328,13 @@ def test_a_follower_sees_the_deletion_as_the_last_event(tmp_path: Path) -> None:
     async def work(yard: Yard) -> None:
         await yard.ended("run-1")
         seen = len(await yard.store.load("run-1"))
-        removal = Removal(replace(yard.ports, acquire=lambda _: None))  # nobody finishes it yet
-        await removal.delete(await removal.preview("run-1"), ACTOR)
+
+        async def taken(_run_id: str) -> None: ...
+
+        removal = Removal(replace(yard.ports, acquire=taken))  # nobody finishes it yet
+        receipt = await removal.delete(await removal.preview("run-1"), ACTOR)
+        assert (receipt.unfinished, receipt.freed) == (("run-1",), 0)
+        assert receipt.notes == ("another process is removing run run-1; `wfconsole gc` removes what it leaves",)
         async with aclosing(yard.store.changes("run-1", seen)) as batches:  # type: ignore[type-var]
             (record,) = await anext(batches)
         assert isinstance(record.event, RunDeleted)

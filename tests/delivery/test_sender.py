@@ -41,6 +41,19 @@ def sender_of(outbox: Path) -> int:
     return int(json.loads((outbox / "sender.json").read_bytes())["pid"])
 
 
+def kill_the_first(post: Post, when: str, outbox: Path) -> list[int]:
+    """Kill the first sender when the server has come so far; its process id, once it is dead."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        if not killed:
+            killed.append(sender_of(outbox))
+            os.kill(killed[0], signal.SIGKILL)
+
+    post.at[when] = kill
+    return killed
+
+
 def test_a_sender_outlives_the_process_that_started_it_and_the_next_takes_its_answer(
     post: Post, tmp_path: Path
 ) -> None:
@@ -74,14 +87,7 @@ def test_a_sender_that_dies_before_the_end_mark_is_followed_by_one_without_a_war
     post: Post, tmp_path: Path
 ) -> None:
     box = tmp_path / "box"
-    killed: list[int] = []
-
-    def kill() -> None:
-        if not killed:
-            killed.append(sender_of(box))
-            os.kill(killed[0], signal.SIGKILL)
-
-    post.at["ann@example.org"] = kill
+    killed = kill_the_first(post, "ann@example.org", box)
     done = deliver(to(post.port), box)
     assert (done.verdict, done.warnings, len(killed), len(post.box)) == ("accepted", (), 1, 1)
 
@@ -90,14 +96,7 @@ def test_a_sender_that_dies_between_the_end_mark_and_the_answer_is_followed_by_o
     post: Post, tmp_path: Path
 ) -> None:
     box = tmp_path / "box"
-    killed: list[int] = []
-
-    def kill() -> None:
-        if not killed:
-            killed.append(sender_of(box))
-            os.kill(killed[0], signal.SIGKILL)
-
-    post.at["data"] = kill
+    kill_the_first(post, "data", box)
     done = deliver(to(post.port), box)
     assert done.verdict == "accepted"
     assert len(post.data) == 2

@@ -19,7 +19,7 @@ from wfconsole.domain.plan import CommandPolicy, Need, Plan, RecipeRef, RunBody,
 from wfconsole.domain.records import Actor
 from wfconsole.domain.run import RunState
 from wfconsole.engine.apart import Apart
-from wfconsole.engine.attempt import attempt_runner, sweeper
+from wfconsole.engine.attempt import EffectRunner, attempt_runner, sweeper
 from wfconsole.engine.before import Anew
 from wfconsole.engine.gates import gate_runner
 from wfconsole.engine.local import LocalPorts
@@ -135,6 +135,7 @@ class Rig:
         self.workspaces = Unchanged()
         self.copies: Copies = GitCopies()
         self.anew: Anew | None = None
+        self.outside: EffectRunner | None = None
         self.supervisor = self.new_owner("owner-1")
 
     def new_owner(self, name: str) -> Supervisor:
@@ -166,7 +167,7 @@ class Rig:
             store=self.store,
             clock=self.clock,
             evaluate=evaluate,
-            run_attempt=attempt_runner(step_ports, gate, self.folder, apart=apart, anew=self.anew),
+            run_attempt=attempt_runner(step_ports, gate, self.folder, self.outside, apart, self.anew),
             close_run=close,
             seal=seal,
             sweep=sweeper(step_ports, self.folder, apart),

@@ -145,11 +145,13 @@ class Dying(GitCopies):
         self.step_id = ""
         self.dead = asyncio.Event()
 
-    async def apply(self, copy: Copy, changed: Changed, outcome: bytes) -> None:
+    async def apply(
+        self, copy: Copy, changed: Changed, outcome: bytes, permit: Callable[[], None] | None = None
+    ) -> None:
         if self.dead.is_set():
-            return await super().apply(copy, changed, outcome)
+            return await super().apply(copy, changed, outcome, permit)
         if self.point == "after":
-            await super().apply(copy, changed, outcome)
+            await super().apply(copy, changed, outcome, permit)
         self.step_id = copy.step_id
         self.dead.set()
         raise asyncio.CancelledError

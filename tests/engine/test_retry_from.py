@@ -209,3 +209,57 @@ def test_a_workspace_that_cannot_be_kept_fails_the_step_before_it_begins(
     assert why is not None
     assert why.code == "DISK_FULL"
     assert [name.partition(":")[2] for name in desk.ran] == ["fetch"]
+
+
+APART = plan(
+    step("fetch", isolation="per_step"),
+    step("draft", needs=["fetch"], isolation="per_step"),
+    step("notes", needs=["fetch"], isolation="per_step"),
+    approval("gate", "draft", on_reject=BACK),
+    step("ship", needs=["gate", "notes"], isolation="per_step"),
+)
+
+
+@pytest.mark.parametrize("dies", [None, "copied", "applying", "applied"])
+def test_steps_with_workspaces_of_their_own_start_again_in_the_one_before_the_step(
+    tmp_path: Path, dies: str | None
+) -> None:
+    """What the rejected draft brought back is not in the successor's workspace, also when its first owner dies within it."""
+    desk = Desk(tmp_path)
+    desk.rig.sandbox.scripts["notes"] = Script(effect=desk._work)
+    met = asyncio.Event()
+
+    def die(point: str, subject: str) -> None:
+        if (point, subject) == (dies, "draft#1") and not met.is_set():
+            met.set()
+            raise Died
+
+    async def scenario() -> None:
+        run_id = await desk.rig.create(APART)
+        await desk.decide(await desk.to_gate(run_id), "reject", "too long")
+        assert (await desk.rig.new_owner("owner-2").drive(run_id)).status == "cancelled"
+        retried = (await desk.rig.records(run_id))[-1].event
+        assert isinstance(retried, ev.RunRetried)
+        successor = retried.successor
+        desk.rig.signals.arm(die)
+        if dies is not None:
+            driving = asyncio.create_task(desk.to_gate(successor))
+            await met.wait()
+            driving.cancel()
+            await asyncio.gather(driving, return_exceptions=True)
+        state = await desk.to_gate(successor, "owner-3")
+        await desk.decide(state, "approve")
+        assert (await desk.rig.new_owner("owner-4").drive(successor)).status == "succeeded"
+        made = {path.name: path.read_text() for path in desk.rig.folder(successor).workspace.iterdir()}
+        assert made == {"fetch": run_id, "draft": successor, "notes": made["notes"], "ship": successor}
+        before = {path.name: path.read_text() for path in desk.rig.folder(run_id).workspace.iterdir()}
+        assert before["draft"] == run_id
+
+    play(scenario)
+    drafts = [seen for ran, seen in zip(desk.ran, desk.seen, strict=True) if ran.endswith(":draft")]
+    assert len(drafts) == 2
+    assert all("draft" not in seen and "fetch" in seen for seen in drafts)
+
+
+class Died(BaseException):
+    """The owner dies here."""

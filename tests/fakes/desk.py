@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -207,6 +207,7 @@ class Desk:
             audit=self._audit,
             console=self._console,
             detach=self._detach,
+            database=lambda: cast("Any", self.door.store),
             config=lambda: {"settings": {"keep": {"value": "30d", "source": "default"}}, "folders": {"state": "/s"}},
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wfconsole.ports import WfconsoleError
-from wfconsole.ports.delivery import Delivery, Letter, Stopped, Verdict, Writer
+from wfconsole.ports.delivery import Delivery, Letter, Permit, Stopped, Verdict, Writer
 
 
 class FakeMailer:
@@ -29,7 +29,14 @@ class FakeMailer:
         return found
 
     async def deliver(
-        self, write: Writer, *, outbox: Path, attempt: int, limit_ms: int | None, stopped: Stopped
+        self,
+        write: Writer,
+        *,
+        outbox: Path,
+        attempt: int,
+        limit_ms: int | None,
+        stopped: Stopped,
+        permit: Permit | None = None,
     ) -> Delivery:
         known = self._answers.get(outbox)
         if known is not None and (known[1].verdict == "accepted" or known[0] == attempt):
@@ -38,6 +45,8 @@ class FakeMailer:
         self.recipients(letter.via, letter.to)
         if "\n" in letter.subject or "\r" in letter.subject:
             raise WfconsoleError("EFFECT_FAILED", "a line break in the subject", "keep it on one line")
+        if permit is not None:
+            await permit()
         verdict, reply = self.verdicts.pop(0) if self.verdicts else ("accepted", "250 taken")
         outbox.mkdir(parents=True, exist_ok=True)
         message = outbox / "message.eml"

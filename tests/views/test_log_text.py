@@ -23,7 +23,7 @@ def test_lines_do_not_depend_on_where_the_pieces_end(chunks: list[bytes]) -> Non
     assert all(b"\n" not in line[:-1] for line in lines)
 
 
-def test_exec_block_16_bytes_that_are_no_utf8_are_shown() -> None:
+def test_exec_block_18_bytes_that_are_no_utf8_are_shown() -> None:
     assert shown(b"caf\xe9 \xff\n") == "caf\\xe9 \\xff"
 
 

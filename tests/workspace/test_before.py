@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -13,11 +14,11 @@ from hypothesis import given, settings, strategies as st
 
 from wfconsole.ports import RunFolder
 from wfconsole.workspace import snapshot
-from wfconsole.workspace.before import GitBefore
+from wfconsole.workspace.before import GitBefore, in_folder, in_tree
 from wfconsole.workspace.git import Git
 from wfconsole.workspace.index import RACY_NS, Index, is_known, marks_of
 
-NAMES = ("a", "b", "d/a", "d/b", "d/e/a", "a/a")
+NAMES = ("a", "b", "d/a", "d/b", "d/e/a", "a/a", ".git/a", "d/.GIT", "d/.git~kept/a")
 ACTIONS = st.lists(
     st.tuples(
         st.sampled_from(("write", "link", "folder", "remove", "mode")),
@@ -93,7 +94,9 @@ def test_whatever_was_done_the_workspace_is_put_back(rounds: list[list[tuple[str
         asyncio.run(before.keep(folder, "s#10", None))
         whole = Index.read(folder.root / "before/index")
         assert whole is not None
-        if whole.files:  # built up bit by bit, it is the tree that reading everything gives
+        if whole.files and not any(
+            b".git" in path.lower() for path in whole.files
+        ):  # built up bit by bit, it is the tree that reading everything gives
             git = Git(program="git", git_dir=folder.git)
             assert whole.tree == snapshot.take(git, folder.workspace, snapshot.SnapshotLimits())
 
@@ -145,3 +148,49 @@ def test_what_was_not_kept_is_not_put_back(tmp_path: Path) -> None:
 def test_a_torn_index_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "index").write_bytes(content)
     assert Index.read(tmp_path / "index") is None
+
+
+@given(
+    st.lists(
+        st.sampled_from((b"a", b".git", b".GIT", b".git~kept", b".git~kept~kept", b"x.git", b".gitmodules")), min_size=1
+    )
+)
+def test_every_path_has_one_name_in_a_tree_and_the_way_back(names: list[bytes]) -> None:
+    path = b"/".join(names)
+    assert in_folder(in_tree(path)) == path
+    assert b".git" not in in_tree(path).lower().split(b"/")
+
+
+def test_w2_what_a_lost_attempt_did_to_a_repository_in_the_workspace_is_undone(tmp_path: Path) -> None:
+    """Its own, and one within it: their history, their index and their hooks are what they were."""
+    folder, before = RunFolder(tmp_path), GitBefore()
+    nested = folder.workspace / "lib"
+    nested.mkdir(parents=True)
+    for top in (folder.workspace, nested):
+        git(top, "init", "--quiet", "--initial-branch=main")
+        (top / "file").write_text("1")
+        git(top, "add", "file")
+        git(top, "commit", "--quiet", "--message=one")
+    told = [git(top, "log", "--format=%H %s", "--all") for top in (folder.workspace, nested)]
+    asyncio.run(before.keep(folder, "s#1", None))
+    for top in (folder.workspace, nested):
+        (top / "file").write_text("2")
+        git(top, "commit", "--quiet", "--all", "--message=two")
+        git(top, "checkout", "--quiet", "-b", "other")
+        (top / ".git/hooks").mkdir(exist_ok=True)
+        (top / ".git/hooks/pre-commit").write_text("false")
+    shutil.rmtree(nested / ".git/refs")
+    git(folder.workspace, "gc", "--quiet")
+    assert asyncio.run(before.put_back(folder, "s#1", "s#2"))
+    for top, log in zip((folder.workspace, nested), told, strict=True):
+        assert git(top, "log", "--format=%H %s", "--all") == log
+        assert git(top, "branch", "--show-current") == "main\n"
+        assert git(top, "status", "--porcelain", "--untracked-files=no") == ""
+        assert git(top, "fsck", "--strict") == ""
+        assert not (top / ".git/hooks/pre-commit").exists()
+
+
+def git(top: Path, *words: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "gc.auto=0")
+    done = subprocess.run(["git", *who, *words], cwd=top, capture_output=True, text=True, check=True)
+    return done.stdout

@@ -8,18 +8,18 @@ but that holds a bundle is never removed, and with such a folder no content is: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from wfconsole.control.disk import disk_bytes
-from wfconsole.control.removal import Removal
+from wfconsole.control.removal import Removal, still
 from wfconsole.domain.lifecycle import RUN_TERMINAL
 from wfconsole.domain.policy.retention import Ended, Retention, expired
 from wfconsole.domain.records import Actor
 from wfconsole.ports import RunFolder, WfconsoleError
 from wfconsole.ports.keeping import Blobs, Container, Containers, Kept, Remains
+from wfconsole.ports.owning import Hold
 
 STALE_MS = 24 * 60 * 60 * 1000
 """Age at which a run folder without a run, and a half-written content, were left by somebody who died."""
@@ -68,7 +68,7 @@ class CollectionPorts:
     remains: Remains
     blobs: Blobs
     containers: Containers
-    acquire: Callable[[str], Any]
+    acquire: Callable[[str], Awaitable[Hold | None]]
     folder: Callable[[str], RunFolder]
     runs: Path
     discard: Callable[[Path], None]
@@ -134,7 +134,9 @@ class Collection:
             case "deletion":
                 return await ports.removal.finish(item.name) or 0
             case "container":
-                await ports.containers.remove(rubbish.containers[item.name])
+                found = rubbish.containers[item.name]
+                if await self._why(found, {run.run_id: run for run in await ports.remains.kept()}):
+                    await ports.containers.remove(found)
                 return 0
             case "secrets":
                 await ports.containers.wipe(item.name)
@@ -144,8 +146,10 @@ class Collection:
                 gone = await asyncio.to_thread(lambda: ports.blobs.remove([item.name], spare_since=spared))
                 return item.bytes if gone else 0
             case "workspace":
-                return await asyncio.to_thread(self._empty, item.name)
+                return await self._empty(item.name)
             case "folder":
+                if any(run.run_id == item.name for run in await ports.remains.kept()):
+                    return 0  # it took its creator long
                 return await asyncio.to_thread(self._discard, ports.runs / item.name)
             case _:
                 return await asyncio.to_thread(_unlink, Path(item.name))
@@ -229,14 +233,19 @@ class Collection:
         folder = self._ports.folder(run_id)
         return folder.workspace, folder.root / "attempts"
 
-    def _empty(self, run_id: str) -> int:
-        lock = self._ports.acquire(run_id)
-        if lock is None:
+    async def _empty(self, run_id: str) -> int:
+        hold = await self._ports.acquire(run_id)
+        if hold is None:
             return 0
+        freed = 0
         try:
-            return sum(self._discard(path) for path in self._temporary(run_id) if path.exists())
+            for path in self._temporary(run_id):
+                if path.exists():
+                    await still(hold, run_id)
+                    freed += await asyncio.to_thread(self._discard, path)
         finally:
-            lock.release()
+            await hold.release()
+        return freed
 
     def _folders(self, known: frozenset[str], now: int) -> tuple[list[Item], list[str]]:
         """Folders of runs that were never created, and the names of those that the database should know."""

@@ -7,10 +7,10 @@ commit.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from wfconsole.domain.draft import Refusal
 from wfconsole.domain.events import Record
@@ -139,7 +139,3 @@ class Door(Protocol):
     async def close(self) -> None:
         """Let go of everything that is open; runs that are driven here are not stopped."""
         ...
-
-
-Opener = Callable[[], Awaitable[Door]]
-Doctor = Callable[[], Awaitable[Sequence[Any]]]

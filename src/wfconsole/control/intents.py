@@ -1,7 +1,8 @@
 """Intents: a goal with inputs and constraints, kept by the hash of its canonical form, and bound to a recipe when it is run.
 
 Refuses to invent a recipe: an intent that names none needs one from the caller. The same payload has the same id for
-ever, whatever the order of its keys.
+ever, whatever the order of its keys and however its numbers are written (2.0 is 2, as in every canonical JSON). What would
+surprise: a `project_path` for which the recipe has no place is refused, since the run would work on something else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "recipe": str,
 }
 _CONSTRAINTS: dict[str, type | tuple[type, ...]] = {"budgetUsd": (int, float)}
+_NAMES: dict[type | tuple[type, ...], str] = {str: "text", dict: "an object", (int, float): "a number"}
+_EXACT = 2**53
+"""Up to here a float is a whole number of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +46,10 @@ class StoredIntent:
 def parse_intent(data: bytes) -> dict[str, Json]:
     """A valid payload, or InvalidRequestError with everything that is wrong."""
     try:
-        payload = json.loads(data, parse_constant=_refuse, parse_float=_finite)
+        payload = json.loads(data, parse_constant=_refuse, parse_float=_number, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequestError("INPUT_INVALID", f"the intent is not JSON: {error}", ()) from error
+        hint = "write one JSON object: {goal, inputs, constraints, project_path, recipe}"
+        raise InvalidRequestError("INPUT_INVALID", f"the intent is not JSON: {error}", (), hint) from error
     problems = list(_problems(payload))
     if problems:
         code = "INPUT_MISSING" if all(p.code == "INPUT_MISSING" for p in problems) else "INPUT_INVALID"
@@ -52,9 +57,20 @@ def parse_intent(data: bytes) -> dict[str, Json]:
     return dict(payload)
 
 
-def _finite(text: str) -> float:
+def _number(text: str) -> float:
     number = float(text)
-    return number if number - number == 0 else _refuse(text)
+    if number - number != 0:
+        return _refuse(text)
+    return int(number) if number.is_integer() and abs(number) <= _EXACT else number
+
+
+def _once(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
+    """An object whose keys are given once each; of two, nobody can say which one is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise ValueError(f"the key {json.dumps(twice[:80])} is given twice")
+    return found
 
 
 def _refuse(text: str) -> float:
@@ -63,7 +79,8 @@ def _refuse(text: str) -> float:
 
 def _problems(payload: Any) -> list[Problem]:
     if not isinstance(payload, dict):
-        return [Problem(code="INPUT_INVALID", message="an intent is a JSON object", where="intent")]
+        hint = f"an object with the keys {', '.join(_KEYS)}"
+        return [Problem(code="INPUT_INVALID", message="an intent is a JSON object", hint=hint, where="intent")]
     found = [*_unfit(payload, _KEYS, "")]
     if not str(payload.get("goal") or "").strip():
         found.append(Problem(code="INPUT_MISSING", message="an intent has a goal", where="goal"))
@@ -72,9 +89,8 @@ def _problems(payload: Any) -> list[Problem]:
         found += _unfit(constraints, _CONSTRAINTS, "constraints.")
         budget = constraints.get("budgetUsd")
         if isinstance(budget, int | float) and budget < 0:
-            found.append(
-                Problem(code="INPUT_INVALID", message="a budget is not negative", where="constraints.budgetUsd")
-            )
+            where, hint = "constraints.budgetUsd", "0 or more, in US dollars"
+            found.append(Problem(code="INPUT_INVALID", message="a budget is not negative", hint=hint, where=where))
     return found
 
 
@@ -88,7 +104,8 @@ def _unfit(given: Mapping[str, Json], known: Mapping[str, type | tuple[type, ...
                 Problem(code="INPUT_INVALID", message=f"unknown key {prefix}{key}", hint=hint, where=prefix + key)
             )
         elif value is not None and (not isinstance(value, known[key]) or isinstance(value, bool)):
-            found.append(Problem(code="INPUT_INVALID", message=f"{prefix}{key} has the wrong type", where=prefix + key))
+            message, hint = f"{prefix}{key} has the wrong type", f"{_NAMES[known[key]]} is wanted"
+            found.append(Problem(code="INPUT_INVALID", message=message, hint=hint, where=prefix + key))
     return found
 
 
@@ -123,7 +140,10 @@ def recipe_of(intent: StoredIntent, recipe: str | None) -> str:
 
 
 def request_of(intent: StoredIntent, recipe: str, plan: Plan, actor: Actor) -> RunRequest:
-    """The intent's inputs bound to the recipe's by name; goal and project_path where the recipe asks for them."""
+    """The intent's inputs bound to the recipe's by name; goal where the recipe asks for it, project_path as its workspace.
+
+    Raises INPUT_INVALID for a project_path that the recipe takes from no input.
+    """
     payload = intent.payload
     values = dict(payload.get("inputs") or {})
     names = {spec.name for spec in plan.inputs}
@@ -131,6 +151,14 @@ def request_of(intent: StoredIntent, recipe: str, plan: Plan, actor: Actor) -> R
         values.setdefault("goal", payload["goal"])
     project = payload.get("project_path")
     target = workspace_input(plan)
+    if project and target is None:
+        problem = Problem(
+            code="INPUT_INVALID",
+            message=f"{recipe} copies its workspace from none of its inputs, so it cannot run on {project}",
+            hint="let an input be the recipe's workspace.source, or leave project_path out",
+            where="project_path",
+        )
+        raise InvalidRequestError("INPUT_INVALID", "the intent does not fit the recipe", [problem])
     if project and target:
         values.setdefault(target, project)
     return RunRequest(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import BinaryIO
 
 from wfconsole.views.log_text import MAX_LINE
@@ -72,52 +72,35 @@ class LogFile:
             self._last_end = base + chunk.rindex(b"\n") + 1
         self.size += len(chunk)
 
-    def offset_of(self, line: int) -> int:
-        """Where the line begins; of a line that is not there the size so far."""
-        if line >= self.shown_lines:
-            return self.size
-        found = self._open()
-        if found is None:
-            return 0
-        with found:
-            offset = self._offsets[line // EVERY]
-            found.seek(offset)
-            left = line % EVERY
-            while left and (chunk := found.read(CHUNK)):
-                for end in _NEWLINE.finditer(chunk):
-                    left -= 1
-                    if not left:
-                        return offset + end.end()
-                offset += len(chunk)
-            return offset
-
     def read(self, first: int, count: int) -> list[bytes]:
         """`count` lines from `first` on, without their ends; fewer at the end."""
+        return [line for _, line in self.placed(first, count)]
+
+    def placed(self, first: int, count: int) -> list[tuple[int, bytes]]:
+        """What `read` gives, each line behind the offset at which it begins."""
         first = max(0, first)
-        found = self._open() if first < self.shown_lines and count > 0 else None
+        wanted = min(count, self.shown_lines - first)
+        found = self._open() if wanted > 0 else None
         if found is None:
             return []
         with found:
-            wanted = min(count, self.shown_lines - first)
-            found.seek(self._offsets[first // EVERY])
-            lines = _lines(found, self.size - self._offsets[first // EVERY])
-            for _ in range(first % EVERY):
-                next(lines, None)
-            return [line for _, line in zip(range(wanted), lines, strict=False)]
+            return self._from(found, first, wanted)
 
-    def line_of(self, offset: int) -> int:
-        """The line that the byte at `offset` is in."""
-        place = bisect_right(self._offsets, offset) - 1
-        found = self._open()
+    def picked(self, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
+        """These lines, each behind its offset; one that is not there is left out."""
+        there = [number for number in numbers if 0 <= number < self.shown_lines]
+        found = self._open() if there else None
         if found is None:
-            return 0
+            return []
         with found:
-            found.seek(self._offsets[place])
-            left, line = offset - self._offsets[place], place * EVERY
-            while left > 0 and (chunk := found.read(min(CHUNK, left))):
-                line += chunk.count(b"\n")
-                left -= len(chunk)
-            return line
+            return [line for number in there for line in self._from(found, number, 1)]
+
+    def _from(self, file: BinaryIO, first: int, count: int) -> list[tuple[int, bytes]]:
+        """Reads no further than to the next place of the index."""
+        offset, beyond = self._offsets[first // EVERY], (first + count - 1) // EVERY + 1
+        end = self._offsets[beyond] if beyond < len(self._offsets) else self.size
+        file.seek(offset)
+        return list(islice(_lines(file, offset, end - offset), first % EVERY, first % EVERY + count))
 
     def search(self, pattern: re.Pattern[bytes], first: int, *, backward: bool = False) -> int | None:
         """The next line from `first` on (or before it, the last one) that matches; None when there is none."""
@@ -176,16 +159,20 @@ def _matches(pattern: re.Pattern[bytes], block: bytes, line: int) -> Iterator[in
             last = line
 
 
-def _lines(file: BinaryIO, limit: int) -> Iterator[bytes]:
-    """Lines without their ends, the long ones cut at MAX_LINE, within the next `limit` bytes."""
-    rest, left = b"", limit
+def _lines(file: BinaryIO, offset: int, limit: int) -> Iterator[tuple[int, bytes]]:
+    """Lines without their ends, the long ones cut at MAX_LINE, within the next `limit` bytes; the first begins at `offset`."""
+    rest, left, cut = b"", limit, 0
     while left > 0 and (chunk := file.read(min(CHUNK, left))):
         left -= len(chunk)
         *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line[:MAX_LINE] for line in whole)
+        for line in whole:
+            yield offset, line[:MAX_LINE]
+            offset += len(line) + cut + 1
+            cut = 0
+        cut += max(0, len(rest) - 2 * MAX_LINE)
         rest = rest[: 2 * MAX_LINE]  # the end of a line that is cut anyway
     if rest:
-        yield rest[:MAX_LINE]
+        yield offset, rest[:MAX_LINE]
 
 
 def compiled(typed: str) -> re.Pattern[bytes]:

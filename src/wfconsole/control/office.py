@@ -99,14 +99,18 @@ class Office:
         """Runs that are over and whose owner may have died before it cleaned up after them; to be driven once more."""
         return await self._ports.not_let_go() if self._ports.not_let_go is not None else ()
 
+    async def acquire(self, run_id: str) -> Hold | None:
+        """The lease of a run, also of one that is being removed; None while a living process has it."""
+        return await self._ports.acquire(run_id)
+
     async def send(self, run_id: str, fact: AnyFact) -> Answer:
         """A cancel that nobody is there to carry out is carried out here, to the end of the run.
 
         Raises STORE_BUSY when the owner does not answer in time; the command then stays in its inbox.
         """
-        if isinstance(fact, ResumeRun) and self._ports.lift is not None and await self._ports.lift(run_id):
-            known = fold(await self.store.load(run_id))
-            if known is not None and known.status != "paused":
+        if isinstance(fact, ResumeRun | CancelRun) and self._ports.lift is not None and await self._ports.lift(run_id):
+            known = fold(await self.store.load(run_id)) if isinstance(fact, ResumeRun) else None
+            if known is not None and known.status != "paused" and known.aside is None:
                 return Answer(owned=False, records=(), refusal=None)  # it was set aside, and that is all that kept it
         ruling = await self._ports.driving.deliver(run_id, fact)
         if ruling is not None:

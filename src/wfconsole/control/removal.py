@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wfconsole.control.disk import disk_bytes, log_count
 from wfconsole.control.door import Answer
@@ -22,6 +21,7 @@ from wfconsole.domain.lifecycle import RUN_TERMINAL
 from wfconsole.domain.records import Actor
 from wfconsole.ports import RunFolder, StoreConflictError, WfconsoleError
 from wfconsole.ports.keeping import Blobs, Containers, Kept, Remains
+from wfconsole.ports.owning import Hold
 
 COUNTED = ("runs", "steps", "artifacts", "logs", "containers")
 GRACE_MS = 60 * 60 * 1000
@@ -52,7 +52,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalPorts:
-    """What removing stands on. `send` is the door's; `acquire` takes a run's lock; `discard` removes a folder whatever is in it.
+    """What removing stands on. `send` is the door's; `acquire` takes a run's lease; `discard` removes a folder whatever is in it.
 
     `forget` removes what else is named after a run (its lock file).
     """
@@ -61,7 +61,7 @@ class RemovalPorts:
     blobs: Blobs
     containers: Containers
     send: Callable[[str, AnyFact], Awaitable[Answer]]
-    acquire: Callable[[str], Any]
+    acquire: Callable[[str], Awaitable[Hold | None]]
     folder: Callable[[str], RunFolder]
     discard: Callable[[Path], None]
     forget: Callable[[str], None]
@@ -106,10 +106,15 @@ class Removal:
         for run_id in preview.run_ids:
             await self._record(run_id, actor, reason)
             try:
-                freed += await self.finish(run_id) or 0
+                gone = await self.finish(run_id)
             except WfconsoleError as error:
                 unfinished.append(run_id)
                 notes.append(f"{error.message}; `wfconsole gc` removes the rest of run {run_id}")
+                continue
+            if gone is None:
+                unfinished.append(run_id)
+                notes.append(f"another process is removing run {run_id}; `wfconsole gc` removes what it leaves")
+            freed += gone or 0
         if not unfinished and freed < preview.bytes:
             kept = preview.bytes - freed
             notes.append(
@@ -136,29 +141,38 @@ class Removal:
         return done
 
     async def finish(self, run_id: str) -> int | None:
-        """The second phase: the bytes that were freed; None when another process is at it. Can be repeated at any point."""
-        lock = self._ports.acquire(run_id)
-        if lock is None:
+        """The second phase: the bytes that were freed; None when another process is at it. Can be repeated at any point.
+
+        Whoever was stopped in it and wakes when another process has taken over removes nothing more.
+        """
+        hold = await self._ports.acquire(run_id)
+        if hold is None:
             return None
         try:
-            return await self._finish(run_id)
+            return await self._finish(run_id, hold)
+        except WfconsoleError as error:
+            if error.code == "OWNER_LOST":
+                return None
+            raise
         finally:
-            lock.release()
-            self._ports.forget(run_id)
+            await hold.release()
 
-    async def _finish(self, run_id: str) -> int:
+    async def _finish(self, run_id: str, hold: Hold) -> int:
         ports = self._ports
         if run_id in await ports.remains.unfinished():
-            await self._remove_containers(run_id)
+            await self._remove_containers(run_id, hold)
+            spare = await self._spare_since()
             shas = await ports.remains.doomed(run_id)
             root = ports.folder(run_id).root
             await ports.remains.measured(run_id, await asyncio.to_thread(self._size, root, shas))
-            spare = await self._spare_since()
+            await still(hold, run_id)
             await asyncio.to_thread(self._discard, root)
+            await still(hold, run_id)
             await asyncio.to_thread(lambda: ports.blobs.remove(shas, spare_since=spare))
             after = await asyncio.to_thread(self._size, root, shas)
             ports.forget(run_id)
-            await ports.remains.finish(run_id, after=after, at=ports.now_ms())
+            await ports.remains.finish(run_id, after=after, at=ports.now_ms(), lease=hold.lease)
+        ports.forget(run_id)
         stone = await ports.remains.tombstone(run_id)
         return (stone.freed or 0) if stone is not None else 0
 
@@ -173,17 +187,23 @@ class Removal:
     def _size(self, root: Path, shas: Sequence[str]) -> int:
         return disk_bytes(root) + self._ports.blobs.size(shas)
 
-    async def _spare_since(self) -> int | None:
-        """Without an open run nobody is about to refer to a content."""
-        kept = await self._ports.remains.kept()
-        return self._ports.now_ms() - GRACE_MS if any(run.status not in RUN_TERMINAL for run in kept) else None
+    async def _spare_since(self) -> int:
+        """From when on a content may be somebody's who has not said so yet; to be asked before who refers to what.
 
-    async def _remove_containers(self, run_id: str) -> None:
+        Without an open run that is now: a run that begins later stores what it refers to later, however long we sleep.
+        """
+        moment = await asyncio.to_thread(self._ports.blobs.moment)
+        kept = await self._ports.remains.kept()
+        return self._ports.now_ms() - GRACE_MS if any(run.status not in RUN_TERMINAL for run in kept) else moment
+
+    async def _remove_containers(self, run_id: str, hold: Hold) -> None:
         """An engine that is away is asked only for runs that ever had a container, which is told by their folders."""
         if not self._ports.folder(run_id).root.joinpath("attempts").exists():
             return
         for container in await self._ports.containers.of(run_id):
+            await still(hold, run_id)
             await self._ports.containers.remove(container)
+        await still(hold, run_id)
         await self._ports.containers.wipe_run(run_id)
 
     async def _counts(self, run_id: str, notes: list[str]) -> dict[str, int]:
@@ -216,6 +236,12 @@ class Removal:
             return  # somebody else deleted it at the same moment
         if answer.refusal is not None:
             raise WfconsoleError(answer.refusal.code, answer.refusal.reason, answer.refusal.hint)
+
+
+async def still(hold: Hold, run_id: str) -> None:
+    """Before anything of a run is removed. Raises OWNER_LOST when another process has it by now."""
+    if not await hold.is_mine():
+        raise WfconsoleError("OWNER_LOST", f"another process has taken run {run_id} over", "look again")
 
 
 def successors_first(run_id: str, reused_by: Mapping[str, frozenset[str]], runs: Mapping[str, Kept]) -> list[str]:

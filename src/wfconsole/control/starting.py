@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from wfconsole.domain.codec import to_json
 from wfconsole.domain.decide import decide
 from wfconsole.domain.facts import StartRun, WorkspacePin
 from wfconsole.domain.inputs import bind_inputs
-from wfconsole.domain.plan import Json, Plan
+from wfconsole.domain.plan import CheckRule, Json, Plan
 from wfconsole.domain.values import ExpressionError, as_text, resolve, sources
 from wfconsole.ports import (
     Clock,
@@ -41,6 +41,7 @@ from wfconsole.ports import (
 
 _T = TypeVar("_T")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PINNING = "`wfconsole doctor` looks at the store; then run again"
 _WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
 
@@ -87,13 +88,14 @@ async def prepare(request: RunRequest, ports: StartPorts) -> Prepared:
     if compiled.plan is None or errors:
         raise InvalidRequestError("RECIPE_INVALID", f"{request.recipe} has {len(errors)} error(s)", errors)
     plan = _with_budget(compiled.plan, request.cost_usd)
-    inputs = _bind(plan, request)
-    _check_inputs(plan, inputs, ports.evaluate_with(compiled.files))
+    evaluate = ports.evaluate_with(compiled.files)
+    inputs, problems = _bind(plan, request)
+    problems += _check_problems(plan, inputs, frozenset(problem.where for problem in problems), evaluate)
+    problems += _key_problems(request.workflow_id)
+    if problems:
+        raise InvalidRequestError(*_told(problems), problems)
     if ports.permit is not None:
-        ports.permit(plan, inputs, ports.evaluate_with(compiled.files))
-    if request.workflow_id is not None and not _WORKFLOW_ID.fullmatch(request.workflow_id):
-        message = f"--id {request.workflow_id!r} is no key"
-        raise InvalidRequestError("INPUT_INVALID", message, (), "letters, digits and . _ : / @ + -, at most 200")
+        ports.permit(plan, inputs, evaluate)
     if plan.secrets and ports.secrets is not None:
         await ports.secrets.read(plan.secrets)  # before anything is written: one that is missing is told now
     return Prepared(
@@ -113,7 +115,24 @@ def _with_budget(plan: Plan, cost_usd: float | None) -> Plan:
     return replace(plan, limits=replace(plan.limits, cost_usd=cost_usd if own is None else min(own, cost_usd)))
 
 
-def _bind(plan: Plan, request: RunRequest) -> dict[str, Json]:
+def _told(problems: Sequence[Problem]) -> tuple[str, str]:
+    """The code and the sentence above all that is wrong with a request."""
+    if all(problem.where == "check" for problem in problems):
+        return "INPUT_INVALID", "the inputs break a check of the recipe"
+    if len(problems) == 1 and problems[0].where == "--id":
+        return "INPUT_INVALID", problems[0].message
+    code = "INPUT_MISSING" if all(problem.code == "INPUT_MISSING" for problem in problems) else "INPUT_INVALID"
+    return code, f"{len(problems)} input(s) do not hold"
+
+
+def _key_problems(key: str | None) -> list[Problem]:
+    if key is None or _WORKFLOW_ID.fullmatch(key):
+        return []
+    hint = "letters, digits and . _ : / @ + -, at most 200"
+    return [Problem(code="INPUT_INVALID", message=f"--id {key!r} is no key", hint=hint, where="--id")]
+
+
+def _bind(plan: Plan, request: RunRequest) -> tuple[dict[str, Json], list[Problem]]:
     given = {**request.values, **request.inputs}
     values, found = bind_inputs(plan.inputs, given, textual=frozenset(request.inputs))
     problems = [Problem(code=p.code, message=p.message, hint=p.hint, where=p.name) for p in found]
@@ -131,16 +150,16 @@ def _bind(plan: Plan, request: RunRequest) -> dict[str, Json]:
                         where=spec.name,
                     )
                 )
-    if problems:
-        code = "INPUT_MISSING" if all(p.code == "INPUT_MISSING" for p in problems) else "INPUT_INVALID"
-        raise InvalidRequestError(code, f"{len(problems)} input(s) do not hold", problems)
-    return values
+    return values, problems
 
 
-def _check_inputs(plan: Plan, inputs: Mapping[str, Json], evaluate: Evaluate) -> None:
+def _check_problems(plan: Plan, inputs: Mapping[str, Json], bad: frozenset[str], evaluate: Evaluate) -> list[Problem]:
+    """The checks that do not hold; those that may read one of the `bad` inputs can say nothing yet."""
     scope = {"inputs": dict(inputs), "state": plan.state}
     problems = []
     for rule in plan.checks:
+        if bad and not _reads_only_others(rule, bad):
+            continue
         try:
             if evaluate(rule.that, scope):
                 continue
@@ -150,8 +169,14 @@ def _check_inputs(plan: Plan, inputs: Mapping[str, Json], evaluate: Evaluate) ->
             )
         except ExpressionError as error:
             problems.append(Problem(code="INPUT_INVALID", message=f"{rule.that}: {error}", where="check"))
-    if problems:
-        raise InvalidRequestError("INPUT_INVALID", "the inputs break a check of the recipe", problems)
+    return problems
+
+
+def _reads_only_others(rule: CheckRule, bad: frozenset[str]) -> bool:
+    """Does the check name every input that it reads, and none of the `bad` ones?"""
+    texts = [rule.that, *sources(rule.message), *sources(rule.hint)]
+    whole = any(re.search(r"\binputs\b(?!\s*(?:\.\s*[a-z]|\[\s*['\"]))", text) for text in texts)
+    return not whole and not any(re.search(rf"\b{re.escape(name)}\b", text) for name in bad for text in texts)
 
 
 async def create(prepared: Prepared, ports: StartPorts) -> Created:
@@ -180,6 +205,9 @@ async def create(prepared: Prepared, ports: StartPorts) -> Created:
             earlier = await ports.store.run_of_workflow(request.workflow_id)
             if earlier is not None:
                 return Created(run_id=earlier, existed=True)
+        if isinstance(error, StoreConflictError):  # a new run has no journal that another could have changed
+            message = f"the recipe's version and digest could not be recorded, so no run was created: {error.message}"
+            raise WfconsoleError("VERSION_NOT_PINNED", message, _PINNING, error.details) from error
         if isinstance(error, OSError):
             raise _unwritable(folder, error) from error
         raise

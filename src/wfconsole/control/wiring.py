@@ -16,6 +16,7 @@ those that judge what somebody wrote raise InvalidRequestError with every proble
   raise DECISION_NOT_APPLIED when the key cannot be used.
 - `worker(until_idle, say)`: drives what nobody drives, for ever or until nothing is left to drive; `say` takes a line of text.
 - `detach()`: starts a worker that outlives this process; its process id.
+- `relieve()`: starts a worker that takes over at once what this process has let go; its process id.
 - `console(target, read_only)`: opens the console, on ``RUN[/STEP|/GATE]`` if given; the exit status.
 - `glance(limit)`: the newest runs without opening the store; None when that is not to be had at once.
 - `cleaning()`: removing runs and what is left over; the command closes it when it is done.
@@ -212,7 +213,10 @@ class Migrated:
 
 
 class DatabaseCare(Protocol):
-    """`db check`, `db backup`, `db migrate`. Raise STORE_CORRUPT, STORE_TOO_NEW, DISK_FULL, NOT_FOUND when there is no store."""
+    """`db check`, `db backup`, `db migrate`, `db query`.
+
+    Raise STORE_CORRUPT, STORE_TOO_NEW, DISK_FULL, or NOT_FOUND when there is no store.
+    """
 
     async def check(self) -> Sequence[StoreFinding]:
         """Everything that is wrong; empty when the store holds."""
@@ -223,6 +227,10 @@ class DatabaseCare(Protocol):
         ...
 
     async def migrate(self) -> Migrated: ...
+
+    async def query(self, sql: str) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Names of the columns, and rows, of one statement that only reads; makes nothing and migrates nothing."""
+        ...
 
 
 def _not_wired(*_: object) -> Any:
@@ -251,4 +259,5 @@ class Wiring:
     database: Callable[[], DatabaseCare] = _not_wired
     console: Callable[[str | None, bool], int]
     detach: Callable[[], int]
+    relieve: Callable[[], int] = _not_wired
     glance: Callable[[int], Sequence[RunRow] | None] = lambda _: None

@@ -22,7 +22,7 @@ from typing import Literal, get_args
 
 from wfconsole.delivery.letter import compose, failed, recipients
 from wfconsole.delivery.outbox import ACCEPTED, MESSAGE, REFUSED, REQUEST, SENDER, TRANSMITTING, Outbox
-from wfconsole.ports.delivery import Delivery, Letter, SmtpConnection, Stopped, Verdict, Writer
+from wfconsole.ports.delivery import Delivery, Letter, Permit, SmtpConnection, Stopped, Verdict, Writer
 
 POLL_S = 0.02
 GRACE_S = 5.0
@@ -31,6 +31,7 @@ LAUNCHES = 3
 """How often one call starts a sender: more than once only when one died without a word."""
 PASSWORD_S = 10.0
 _LEFT: list[subprocess.Popen[bytes]] = []
+_HELD = "another process keeps the outbox and does not go on; whether the letter arrives is not known"
 _AGAIN = "it is not known whether an earlier transmission of this letter arrived; it was sent again as {}"
 
 
@@ -44,7 +45,14 @@ class SmtpMailer:
         return tuple(str(address) for address in recipients(to, self._connection(via).aliases, via))
 
     async def deliver(
-        self, write: Writer, *, outbox: Path, attempt: int, limit_ms: int | None, stopped: Stopped
+        self,
+        write: Writer,
+        *,
+        outbox: Path,
+        attempt: int,
+        limit_ms: int | None,
+        stopped: Stopped,
+        permit: Permit | None = None,
     ) -> Delivery:
         async def begin() -> _Posting:
             letter = await write()
@@ -52,7 +60,7 @@ class SmtpMailer:
             limit = connection.timeout_s if limit_ms is None else min(connection.timeout_s, limit_ms / 1000)
             return _Posting(letter=letter, connection=connection, limit=limit)
 
-        one = _Delivering(begin, Outbox(outbox), attempt)
+        one = _Delivering(begin, Outbox(outbox), attempt, permit or _always)
         stop: asyncio.Future[bool] = asyncio.ensure_future(_stop(stopped))
         try:
             return await one.to_end(stop)
@@ -74,6 +82,13 @@ async def _stop(stopped: Stopped) -> bool:
     return await stopped()
 
 
+async def _always() -> None: ...
+
+
+async def _asked(permit: Permit) -> None:
+    await permit()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Posting:
     """A letter with the connection that it goes by; `limit` bounds the sender, in seconds."""
@@ -84,10 +99,11 @@ class _Posting:
 
 
 class _Delivering:
-    """One call of `deliver`."""
+    """One call of `deliver`; made on the loop of its caller."""
 
-    def __init__(self, begin: Callable[[], Awaitable[_Posting]], box: Outbox, attempt: int) -> None:
-        self._begin_with, self._box, self._attempt = begin, box, attempt
+    def __init__(self, begin: Callable[[], Awaitable[_Posting]], box: Outbox, attempt: int, permit: Permit) -> None:
+        self._begin_with, self._box, self._attempt, self._permit = begin, box, attempt, permit
+        self._loop = asyncio.get_running_loop()
         self._posting: _Posting | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._launches = 0
@@ -107,8 +123,8 @@ class _Delivering:
                 return done
             if done == "unwritten":
                 self._posting = await self._begin_with()
-            else:
-                await self._until_free(stop)
+            elif not await self._until_free(stop):
+                return Delivery(verdict="timed_out", reply=_HELD)
 
     def _turn(self, *, cancelled: bool) -> Delivery | Literal["sending", "unwritten"]:
         """The answer, or that somebody is sending now, or that the letter is wanted. Blocking; runs in a thread."""
@@ -158,12 +174,18 @@ class _Delivering:
             return self._ended("failed", f"the sending program died {LAUNCHES} times without a word")
         return None
 
+    def _ask(self) -> None:
+        """Wait in a thread for the permit, which is given on the loop."""
+        asyncio.run_coroutine_threadsafe(_asked(self._permit), self._loop).result()
+
     def _begin(self, descriptor: int, posting: _Posting) -> None:
         letter, connection = posting.letter, posting.connection
         server = _server(posting)
         to = recipients(letter.to, connection.aliases, letter.via)
         (sender,) = recipients([connection.sender], {}, letter.via)
-        self._box.put(MESSAGE, compose(letter, connection.sender, to))
+        message = compose(letter, connection.sender, to)
+        self._ask()  # what another owner noted here is not ours to overwrite
+        self._box.put(MESSAGE, message)
         self._box.note(
             REQUEST,
             attempt=self._attempt,
@@ -177,6 +199,7 @@ class _Delivering:
         self._launch(descriptor, server)
 
     def _launch(self, descriptor: int, server: bytes) -> None:
+        """The sender begins when it has the whole connection; without a permit it gets none, and ends."""
         package = Path(__file__).resolve().parents[2]  # where `wfconsole` is imported from
         kept = {
             name: os.environ[name]
@@ -197,23 +220,32 @@ class _Delivering:
         stdin = self._process.stdin
         if stdin is not None:
             with suppress(BrokenPipeError), stdin:
+                self._ask()
                 stdin.write(server)
 
-    async def _until_free(self, stop: asyncio.Future[bool]) -> None:
-        """Wait for the end of whoever sends; tell it of a stop, and end it when it is far over its time."""
+    async def _until_free(self, stop: asyncio.Future[bool]) -> bool:
+        """Wait for the end of whoever sends; tell it of a stop, and end it when it is far over its time.
+
+        False when the outbox is held even then: by an owner that was stopped when it was about to send.
+        """
         request = await asyncio.to_thread(self._box.read, REQUEST)
         end = time.monotonic() + (request or {}).get("limit_s", 0.0) + GRACE_S
         told = False
         while not self._is_free():
             if stop.done() and not told:
+                await self._permit()  # whoever lost the run would stop the sender of the next owner
                 told = self._signal(signal.SIGTERM)
             if time.monotonic() > end:
+                await self._permit()
+                if self._late:
+                    return False
                 self._late = True
                 self._signal(signal.SIGKILL)
                 end = time.monotonic() + GRACE_S
             await asyncio.sleep(POLL_S)
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)  # the lock went with it
+        return True
 
     def _is_free(self) -> bool:
         if self._process is not None:

@@ -22,7 +22,7 @@ from wfconsole.domain.outcome import outputs_problem
 from wfconsole.domain.plan import EFFECT_KINDS, GATE_KINDS
 from wfconsole.domain.records import ArtifactRecord
 from wfconsole.domain.run import RunState
-from wfconsole.engine.held import owner_lost
+from wfconsole.engine.held import asking, owner_lost
 from wfconsole.engine.local import Attempt
 from wfconsole.engine.turns import Purpose, Turn, Turns
 from wfconsole.ports import Evaluate, RunFolder, SandboxHandle, WfconsoleError
@@ -80,7 +80,8 @@ class Apart:
             return _unapplied(ended, owner_lost(job.run_id))
         attempt.signals.emit("applying", job.name)
         try:
-            await _wholly(self._copies.apply(held.copy, changed, canonical(fact_to_json(ended))))
+            permit = asking(job.run_id, attempt.hold)  # again, when nobody else can change the workspace any more
+            await _wholly(self._copies.apply(held.copy, changed, canonical(fact_to_json(ended)), permit))
         except WfconsoleError as error:
             return _unapplied(ended, error)
         attempt.signals.emit("applied", job.name)

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from wfconsole.domain.effects import StartAttempt
 from wfconsole.domain.facts import AttemptEnded, GateReady
-from wfconsole.domain.plan import EFFECT_KINDS, GATE_KINDS
-from wfconsole.domain.run import RunState
+from wfconsole.domain.plan import EFFECT_KINDS, GATE_KINDS, PURE_KINDS
+from wfconsole.domain.run import RunState, StepState
 from wfconsole.engine.apart import Apart, purpose_of
 from wfconsole.engine.before import Anew, Guarded
 from wfconsole.engine.held import HeldSandbox
@@ -62,7 +62,9 @@ def attempt_runner(
             attempt.release = lambda: sandbox.remove(handle)
             attempt.at_hand(handle.adopted)
 
-        guarded = None if anew is None else anew.guard(sandbox, effect, state, job.folder, attempt.hold)
+        guarded = (
+            None if anew is None else anew.guard(sandbox, effect, state, job.folder, attempt.hold, attempt.signals)
+        )
         ended = await run_command(job, replace(ports, sandbox=guarded or sandbox), Stops(attempt).next_stop, hold)
         return _warned(ended, guarded)
 
@@ -103,7 +105,15 @@ def _job(effect: StartAttempt, state: RunState, folder: Callable[[str], RunFolde
         output_bytes=state.plan.limits.output_bytes,
         secrets=state.plan.secrets,
         fell_back=other is not None,
+        resumed=any(_had_sandbox(step, state) for step in state.all_steps()),
     )
+
+
+def _had_sandbox(step: StepState, state: RunState) -> bool:
+    """Whether an attempt of it has ended, in whatever way but for want of an engine."""
+    if step.outcome is None or state.index.steps[step.step_id].kind in PURE_KINDS | GATE_KINDS | EFFECT_KINDS:
+        return False
+    return step.cause is None or step.cause.code != "SANDBOX_UNAVAILABLE"
 
 
 class Stops:

@@ -23,9 +23,10 @@ from wfconsole.domain.events import (
     StepSucceeded,
 )
 from wfconsole.domain.run import PlanIndex, RunState, changes_workspace
-from wfconsole.engine.held import owner_lost
+from wfconsole.engine.held import asking, owner_lost
+from wfconsole.engine.signals import Signals
 from wfconsole.ports import RunFolder, Sandbox, SandboxEnd, SandboxHandle, SandboxSpec
-from wfconsole.ports.before import Before
+from wfconsole.ports.before import At, Before
 from wfconsole.ports.owning import Hold
 
 Load = Callable[[str], Awaitable[Sequence[Record]]]
@@ -39,19 +40,24 @@ class Anew:
     load: Load
 
     def guard(
-        self, sandbox: Sandbox, effect: StartAttempt, state: RunState, folder: RunFolder, hold: Hold | None
+        self,
+        sandbox: Sandbox,
+        effect: StartAttempt,
+        state: RunState,
+        folder: RunFolder,
+        hold: Hold | None,
+        signals: Signals | None = None,
     ) -> Guarded | None:
         """The sandbox for this attempt; None when the attempt cannot change the run's workspace."""
         plan = state.index.steps[effect.step_id]
         if plan.isolation != "shared" or not changes_workspace(plan):
             return None
         lost = effect.attempt > 1 and state.step(effect.step_id).outcome == "abandoned"
-        return Guarded(
-            sandbox=sandbox, ready=lambda: self._ready(effect, state, folder, hold if lost else None, lost=lost)
-        )
+        tap = Points(f"{effect.step_id}#{effect.attempt}", state.run_id, hold if lost else None, signals or Signals())
+        return Guarded(sandbox=sandbox, ready=lambda: self._ready(effect, state, folder, tap, lost=lost))
 
     async def _ready(
-        self, effect: StartAttempt, state: RunState, folder: RunFolder, hold: Hold | None, *, lost: bool
+        self, effect: StartAttempt, state: RunState, folder: RunFolder, points: Points, *, lost: bool
     ) -> str | None:
         """Keep the workspace, or put it back; a warning when that was wanted and cannot be."""
         name = f"{effect.step_id}#{effect.attempt}"
@@ -61,17 +67,48 @@ class Anew:
         if lost:
             earlier = f"{effect.step_id}#{effect.attempt - 1}"
             others = beside(await self.load(state.run_id), state.index, effect.step_id, effect.attempt - 1)
-            if hold is not None and not await hold.is_mine():
-                raise owner_lost(state.run_id)
-            if not others and await self.before.put_back(folder, earlier, name):
+            await points.mine()
+            points.emit("putting_back")
+            if not others and await self.before.put_back(folder, earlier, name, points.within()):
+                points.emit("put_back")
                 return None
             reason = f"{_named(others)} ran beside it" if others else "the workspace could not be kept before it"
             why = f"what attempt {effect.attempt - 1} changed in the workspace before it was lost is still there: {reason}"
         if _is_alone(state, effect.step_id):
+            points.emit("keeping")
             await self.before.keep(folder, name, _pristine(state, effect))
+            points.emit("kept")
         else:
             await self.before.pass_over(folder, name)
         return why
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The named points of one attempt (`signals.BEFORE`), and the question whose the run is; `hold` None: it is not asked."""
+
+    name: str
+    run_id: str
+    hold: Hold | None
+    signals: Signals
+
+    def emit(self, point: str) -> None:
+        self.signals.emit(point, self.name)
+
+    async def mine(self) -> None:
+        if self.hold is not None and not await self.hold.is_mine():
+            raise owner_lost(self.run_id)
+
+    def within(self) -> At:
+        """For a thread: what it tells is told on, and when it is alone with the workspace it asks before it changes anything."""
+        ask = asking(self.run_id, self.hold)
+
+        def at(point: str) -> None:
+            self.emit(point)
+            if point == "alone":
+                ask()
+
+        return at
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,21 +6,14 @@ Refuses to know what is on a card. Other gates store theirs while they gather wh
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 from wfconsole.domain.cards import blocked_cards
 from wfconsole.domain.events import Record
 from wfconsole.ports import Artifacts, RunFolder
+from wfconsole.steps.keeping import AttemptPlace, keep
 
 CardKeeper = Callable[[str, Sequence[Record]], Awaitable[None]]
 """Stores what these records of a run speak of and what only they tell. Raises DISK_FULL, OSError."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    folder: RunFolder
-    step_id: str
-    attempt: int
 
 
 def card_keeper(artifacts: Artifacts, folder: Callable[[str], RunFolder]) -> CardKeeper:
@@ -28,11 +21,9 @@ def card_keeper(artifacts: Artifacts, folder: Callable[[str], RunFolder]) -> Car
 
     async def keep_cards(run_id: str, records: Sequence[Record]) -> None:
         for record, data in blocked_cards(each.event for each in records):
-            from wfconsole.steps.context import keep  # noqa: PLC0415  # what gates need takes time to import
-
             await keep(
                 artifacts,
-                _Place(folder=folder(run_id), step_id=record.step_id or "", attempt=record.attempt or 0),
+                AttemptPlace(folder=folder(run_id), step_id=record.step_id or "", attempt=record.attempt or 0),
                 kind=record.kind,
                 name=record.name,
                 media_type=record.media_type or "",

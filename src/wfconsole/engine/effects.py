@@ -1,6 +1,7 @@
 """Carrying out the attempt of an effect: what the run knows of it, handed to the step kind.
 
-An effect that gates have shown is bound to what they showed: the newest gate of each step that previews it, when it was granted.
+Whose the run is is asked right before the act, as `held` does for sandboxes. An effect that gates have shown is bound to what
+they showed: the newest gate of each step that previews it, when it was granted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from wfconsole.domain.facts import AttemptEnded
 from wfconsole.domain.plan import ApprovalBody, Json
 from wfconsole.domain.run import RunState
 from wfconsole.engine.attempt import EffectRunner, Stops
+from wfconsole.engine.held import owner_lost
 from wfconsole.engine.local import Attempt
 from wfconsole.ports import RunFolder
 from wfconsole.steps.email import EmailJob, EmailPorts, run_email
@@ -21,6 +23,7 @@ def effect_runner(ports: EmailPorts, folder: Callable[[str], RunFolder]) -> Effe
     """A function that carries effects out with these ports."""
 
     def run(effect: StartAttempt, state: RunState, attempt: Attempt) -> Awaitable[AttemptEnded]:
+        name = f"{effect.step_id}#{effect.attempt}"
         job = EmailJob(
             run_id=state.run_id,
             plan=state.index.steps[effect.step_id],
@@ -30,7 +33,14 @@ def effect_runner(ports: EmailPorts, folder: Callable[[str], RunFolder]) -> Effe
             claimed_at=effect.claimed_at,
             approved=approved(state, effect.step_id),
         )
-        return run_email(job, ports, Stops(attempt).next_stop)
+
+        async def permit() -> None:
+            attempt.signals.emit("sending", name)
+            if attempt.hold is not None and not await attempt.hold.is_mine():
+                raise owner_lost(state.run_id)
+            attempt.signals.emit("permitted", name)
+
+        return run_email(job, ports, Stops(attempt).next_stop, permit)
 
     return run
 

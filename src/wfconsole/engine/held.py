@@ -6,6 +6,8 @@ on, and its commit is refused; only an act could harm the new owner.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wfconsole.engine.signals import Signals
@@ -15,6 +17,17 @@ from wfconsole.ports.owning import Hold
 
 def owner_lost(run_id: str) -> WfconsoleError:
     return WfconsoleError("OWNER_LOST", f"another process drives run {run_id}", f"wfconsole watch {run_id}")
+
+
+def asking(run_id: str, hold: Hold | None) -> Callable[[], None]:
+    """A question for a thread: whether the run is still this owner's. Raises OWNER_LOST there. Made on the owner's loop."""
+    loop = asyncio.get_running_loop()
+
+    async def mine() -> None:
+        if hold is not None and not await hold.is_mine():
+            raise owner_lost(run_id)
+
+    return lambda: asyncio.run_coroutine_threadsafe(mine(), loop).result()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

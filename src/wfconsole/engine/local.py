@@ -204,7 +204,8 @@ class LocalDriver:
                 _spawn(self._tasks, self._close(state))
             case SealBundle():
                 self._ports.signals.emit("sealing", self._run_id)
-                await self._ports.seal(self._run_id)
+                if await self._is_mine():  # else the next owner does it, unless the run was deleted meanwhile
+                    await self._ports.seal(self._run_id)
             case _:
                 assert_never(effect)
 
@@ -286,10 +287,13 @@ class LocalDriver:
         """Have what an ended attempt may have left removed, beside everything else."""
 
         async def swept() -> None:
-            if self._hold is None or await self._hold.is_mine():
+            if await self._is_mine():
                 await self._ports.sweep(effect, state)
 
         _spawn(self._releasing, _released(swept))
+
+    async def _is_mine(self) -> bool:
+        return self._hold is None or await self._hold.is_mine()
 
     async def close(self) -> None:
         """Nothing of this driver goes on afterwards; containers of attempts whose outcome is not recorded do."""
@@ -339,6 +343,8 @@ class LocalDriver:
     async def _tell(self, effect: TellOperator) -> None:
         """Whatever goes wrong is told; the run waits for it no longer than the hook's time limit."""
         try:
+            if not await self._is_mine():
+                return  # the next owner tells
             problem = await self._ports.tell(self._run_id, effect.record)
         except Exception as error:  # noqa: BLE001 - a run always ends, also when nobody can be told
             problem = f"{type(error).__name__}: {error}"

@@ -16,6 +16,12 @@ POINTS = (
 APART = ("copied", "applying", "applied")
 """Points of a step that has a workspace of its own."""
 
+BEFORE = ("keeping", "kept", "putting_back", "alone", "staged", "changing", "changed", "put_back")
+"""Points of an attempt that may change the workspace: it is kept before it, or put back to before the one that was lost."""
+
+OUTSIDE = ("sending", "permitted")
+"""Points of an effect, each met twice: before the outbox is written, and before the sender may begin."""
+
 Listener = Callable[[str, str], None]
 """Called with the point's name and its subject (a run id or ``STEP#N``)."""
 

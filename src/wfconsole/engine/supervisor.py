@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from wfconsole.domain.draft import Ruling
 from wfconsole.domain.effects import (
@@ -27,6 +28,7 @@ from wfconsole.domain.run import RunState
 from wfconsole.engine.drive import drive
 from wfconsole.engine.held import owner_lost
 from wfconsole.engine.local import LocalDriver, LocalPorts
+from wfconsole.engine.quarantine import SettingAside, quarantined
 from wfconsole.engine.recovery import Recovery
 from wfconsole.engine.succession import Preparer
 from wfconsole.ports import WfconsoleError
@@ -40,8 +42,11 @@ MAX_SETBACKS = 3
 """After so many failures to drive a run, with nothing written in between, it is set aside."""
 
 _NOT_THE_RUNS = frozenset(
-    {"OWNER_LOST", "STORE_BUSY", "STORE_CORRUPT", "STORE_TOO_NEW", "DISK_FULL", "NOT_FOUND", "SANDBOX_UNAVAILABLE"}
-)
+    {
+        "OWNER_LOST", "STORE_BUSY", "STORE_CORRUPT", "STORE_TOO_NEW", "DISK_FULL", "NOT_FOUND", "SANDBOX_UNAVAILABLE",
+        "RUN_QUARANTINED",
+    }
+)  # fmt: skip
 """What keeps any run from being driven, and says nothing against this one."""
 
 
@@ -59,12 +64,14 @@ class Supervisor:
         ports_of: Callable[[str], LocalPorts],
         prepare: Preparer | None = None,
         say: Callable[[str], None] = lambda _: None,
+        set_aside: SettingAside | None = None,
     ) -> None:
         self._owner = owner
         self._holds = holds
         self._say = say
         self._ports_of = ports_of
         self._prepare = prepare
+        self._set_aside = set_aside
         self._drivers: dict[str, LocalDriver] = {}
 
     async def drive(self, run_id: str, *, until_waiting: bool = False) -> RunState:
@@ -75,17 +82,17 @@ class Supervisor:
         """
         count, trouble = await self._holds.setbacks(run_id)
         if count >= MAX_SETBACKS:
-            raise _quarantined(run_id, count, trouble)
+            raise quarantined(run_id, count, trouble)
         hold = await self._holds.acquire(run_id, listens=True)
         if hold is None:
             raise owner_lost(run_id)
         try:
             state = await self._drive(run_id, hold, until_waiting=until_waiting)
         except Exception as error:
-            await hold.release(_setback(error))
+            await self._let_go(run_id, hold, error)
             count, trouble = await self._holds.setbacks(run_id)
             if count >= MAX_SETBACKS:
-                raise _quarantined(run_id, count, trouble) from error
+                raise quarantined(run_id, count, trouble) from error
             if count and isinstance(error, WfconsoleError) and error.code not in _NOT_THE_RUNS:
                 error.details["recovery_attempts"] = count
             raise
@@ -94,6 +101,16 @@ class Supervisor:
             raise
         await hold.release()
         return state
+
+    async def _let_go(self, run_id: str, hold: Hold, error: Exception) -> None:
+        """Of a run that could not be driven; before the last time is counted it goes on record."""
+        setback = _setback(error)
+        if setback is not None and self._set_aside is not None:
+            count, _ = await self._holds.setbacks(run_id)
+            if count + 1 >= MAX_SETBACKS:
+                with suppress(Exception):  # see `quarantine`: the count alone sets it aside then
+                    await self._set_aside(run_id, hold, count + 1, _as_ours(error))
+        await hold.release(setback)
 
     async def _drive(self, run_id: str, hold: Hold, *, until_waiting: bool) -> RunState:
         if self._prepare is not None:
@@ -105,6 +122,8 @@ class Supervisor:
         state = fold(records)
         if state is None:
             raise WfconsoleError("NOT_FOUND", f"there is no run {run_id}", "`wfconsole runs` lists them")
+        if state.aside is not None:
+            raise quarantined(run_id, state.aside.attempts, f"{state.aside.code}: {state.aside.message}")
         if hold.crashed is not None and state.started:
             names = [f"{each.step_id}#{each.attempt}" for each in left_behind(state, records) if _is_start(each)]
             driver.recovery = Recovery(run_id, hold.crashed, records, names, self._say)
@@ -146,15 +165,14 @@ def _is_start(effect: StartAttempt | StopAttempt) -> bool:
 
 def _setback(error: Exception) -> str | None:
     """What `error` says against the run; None when it concerns all runs alike."""
-    if isinstance(error, WfconsoleError):
-        return None if error.code in _NOT_THE_RUNS else f"{error.code}: {error.message}"
-    return f"INTERNAL: {type(error).__name__}: {error}"
+    ours = _as_ours(error)
+    return None if ours.code in _NOT_THE_RUNS else f"{ours.code}: {ours.message}"
 
 
-def _quarantined(run_id: str, count: int, trouble: str | None) -> WfconsoleError:
-    message = f"run {run_id} was set aside: {count} times it could not be driven; the last time: {trouble}"
-    hint = f"when the reason is gone: wfconsole resume {run_id}"
-    return WfconsoleError("RUN_QUARANTINED", message, hint, {"recovery_attempts": count, "reason": trouble})
+def _as_ours(error: Exception) -> WfconsoleError:
+    return (
+        error if isinstance(error, WfconsoleError) else WfconsoleError("INTERNAL", f"{type(error).__name__}: {error}")
+    )
 
 
 async def _take_over(driver: LocalDriver, state: RunState, records: Sequence[Record]) -> None:

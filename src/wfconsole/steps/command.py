@@ -20,8 +20,9 @@ from typing import Any
 from wfconsole.domain.facts import AttemptEnded
 from wfconsole.domain.failures import cause
 from wfconsole.domain.plan import Json, StepPlan
-from wfconsole.domain.policy.classify import classify, warnings
+from wfconsole.domain.policy.classify import classify, signal_of, warnings
 from wfconsole.domain.policy.drift import TAINTED, Drift
+from wfconsole.domain.policy.paths import WORKSPACE, resolve
 from wfconsole.domain.records import CommandRecord, FailureCause, OutcomeStatus, StreamRef
 from wfconsole.ports import (
     NO_WISH,
@@ -70,7 +71,7 @@ class Job:
 
     `secrets` are the names of all secrets of the run; of those that the step does not read it may find what another left.
     `fell_back`: the plan's template is another one than the recipe's, because that had drifted. `workspace`: the attempt's
-    own; None: the run's.
+    own; None: the run's. `resumed`: some attempt of the run has ended before.
     """
 
     run_id: str
@@ -83,6 +84,7 @@ class Job:
     secrets: tuple[str, ...] = ()
     fell_back: bool = False
     workspace: Path | None = None
+    resumed: bool = False
 
     @property
     def name(self) -> str:
@@ -253,7 +255,6 @@ def sandbox_spec(job: Job) -> SandboxSpec:
         if source.is_dir():
             _listable(source)
             mounts.append(Mount(source=source, target=f"/artifacts/{step_id}"))
-    workdir = resolved["workdir"]
     return SandboxSpec(
         run_id=job.run_id,
         step_id=plan.step_id,
@@ -264,13 +265,14 @@ def sandbox_spec(job: Job) -> SandboxSpec:
         out_dir=folder.logs(plan.step_id, job.attempt),
         scratch=scratch,
         halt_on_error=plan.halt_on_error,
-        workdir="/workspace" if workdir in {"", "."} else f"/workspace/{workdir}",
+        workdir=resolve(WORKSPACE, resolved["workdir"]),
         env=_environment(job),
         stdin=None if resolved.get("stdin") is None else resolved["stdin"].encode("utf-8", "surrogateescape"),
         mounts=tuple(mounts),
         network=_network(resolved.get("network")),
         limits=replace(NO_WISH, output_bytes=job.output_bytes),
         timeout_ms=plan.timeout_ms,
+        resumed=job.resumed,
     )
 
 
@@ -354,7 +356,7 @@ def _command_record(job: Job, spec: SandboxSpec, command: CommandEnd) -> Command
         argv=spec.commands[command.index],
         cwd=spec.workdir,
         exit_code=None if command.error else code,
-        signal=code - 128 if code is not None and 128 < code < 160 else None,
+        signal=None if command.error else signal_of(code),
         error=command.error,
         started_at=command.started_at,
         finished_at=command.finished_at,

@@ -11,8 +11,6 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
 
 from wfconsole.domain.codec import canonical
 from wfconsole.domain.facts import WorkspacePin
@@ -22,6 +20,7 @@ from wfconsole.domain.records import ArtifactKind, ArtifactRecord
 from wfconsole.ports import Artifacts, Collector, RunFolder, WfconsoleError, Workspaces
 from wfconsole.ports.delivery import Mailer
 from wfconsole.steps.evidence import Gaps, Missing, StepTests, file_document, read_diff, read_files, read_tests
+from wfconsole.steps.keeping import keep
 from wfconsole.steps.letters import previewed
 from wfconsole.views import diff, risk as risks, secrets, tests_summary
 from wfconsole.views.risk import CustomRule, RiskFacts
@@ -38,19 +37,6 @@ class ContextPorts:
     artifacts: Artifacts
     collector: Collector
     mailer: Mailer | None = None
-
-
-class Place(Protocol):
-    """Where an attempt keeps what it leaves."""
-
-    @property
-    def folder(self) -> RunFolder: ...
-
-    @property
-    def step_id(self) -> str: ...
-
-    @property
-    def attempt(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,29 +191,3 @@ async def _store(
         kept = await keep(artifacts, job, kind=kind, name=name, media_type=media_type, data=content)
         records.append(kept)
     return tuple(records)
-
-
-async def keep(
-    artifacts: Artifacts, place: Place, *, kind: ArtifactKind, name: str, media_type: str, data: bytes
-) -> ArtifactRecord:
-    """Store an artifact of a gate and lay it out in the bundle; not recorded yet. Raises OSError, DISK_FULL."""
-    sha256, size = await artifacts.put_bytes(data)
-    await asyncio.to_thread(_lay_out, place.folder.artifacts / place.step_id / name, data)
-    return ArtifactRecord(
-        artifact_id=f"{place.step_id}#{place.attempt}/{name}",
-        step_id=place.step_id,
-        attempt=place.attempt,
-        name=name,
-        kind=kind,
-        sha256=sha256,
-        bytes=size,
-        media_type=media_type,
-    )
-
-
-def _lay_out(place: Path, content: bytes) -> None:
-    """The bundle has its own copy; whole or not at all, also when an earlier attempt left one."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(f".partial-{place.name}")
-    partial.write_bytes(content)
-    partial.replace(place)

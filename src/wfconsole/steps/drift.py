@@ -5,13 +5,12 @@ Owns its name and its place in the bundle. Refuses to compare anything and to de
 
 from __future__ import annotations
 
-import asyncio
 import json
-from pathlib import Path
 
 from wfconsole.domain.policy.drift import Drift, document, verdict
 from wfconsole.domain.records import ArtifactRecord
 from wfconsole.ports import Artifacts, RunFolder
+from wfconsole.steps.keeping import AttemptPlace, keep
 
 NAME = "env_drift.json"
 
@@ -23,22 +22,5 @@ async def keep_drift(
     decision = verdict(drift, fell_back=fell_back)
     told = document(drift, run_id=run_id, step_id=step_id, attempt=attempt, decision=decision)
     data = (json.dumps(told, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
-    sha256, size = await artifacts.put_bytes(data)
-    await asyncio.to_thread(_lay_out, folder.artifacts / step_id / NAME, data)
-    return ArtifactRecord(
-        artifact_id=f"{step_id}#{attempt}/{NAME}",
-        step_id=step_id,
-        attempt=attempt,
-        name=NAME,
-        kind="env_drift",
-        sha256=sha256,
-        bytes=size,
-        media_type="application/json",
-    )
-
-
-def _lay_out(place: Path, content: bytes) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(f".partial-{place.name}")
-    partial.write_bytes(content)
-    partial.replace(place)
+    place = AttemptPlace(folder=folder, step_id=step_id, attempt=attempt)
+    return await keep(artifacts, place, kind="env_drift", name=NAME, media_type="application/json", data=data)

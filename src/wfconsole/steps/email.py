@@ -18,8 +18,8 @@ from wfconsole.domain.failures import cause
 from wfconsole.domain.plan import Json, StepPlan
 from wfconsole.domain.records import ArtifactRecord, OutcomeStatus
 from wfconsole.ports import Artifacts, Clock, Collector, RunFolder, WfconsoleError
-from wfconsole.ports.delivery import Delivery, Letter, Mailer, Stopped, Verdict
-from wfconsole.steps.context import keep
+from wfconsole.ports.delivery import Delivery, Letter, Mailer, Permit, Stopped, Verdict
+from wfconsole.steps.keeping import keep
 from wfconsole.steps.letters import attachments, differences, letter_document
 
 MESSAGE_NAME = "message.eml"
@@ -30,6 +30,8 @@ _OUTCOMES: dict[Verdict, OutcomeStatus] = {
     "timed_out": "timed_out",
     "cancelled": "cancelled",
 }
+_OWN = frozenset({"DECISION_STALE", "OWNER_LOST"})
+"""What is told as it is; any other problem of a letter is EFFECT_FAILED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +66,22 @@ class EmailJob:
         return f"{self.run_id}:{self.step_id}"
 
 
-async def run_email(job: EmailJob, ports: EmailPorts, stopped: Stopped) -> AttemptEnded:
-    """Send the letter unless it was sent. Never raises for what the world does: that is the outcome."""
+async def run_email(job: EmailJob, ports: EmailPorts, stopped: Stopped, permit: Permit | None = None) -> AttemptEnded:
+    """Send the letter unless it was sent. Never raises for what the world does: that is the outcome.
+
+    `permit` is asked right before it goes out; with what that raises nothing was sent.
+    """
     try:
-        return await _send(job, ports, stopped)
+        return await _send(job, ports, stopped, permit)
     except WfconsoleError as error:
-        stale = error.code == "DECISION_STALE"
-        why = cause(error.code if stale else "EFFECT_FAILED", error.message, error.hint, **error.details)
+        code = error.code if error.code in _OWN else "EFFECT_FAILED"
+        why = cause(code, error.message, error.hint, **error.details)
         return _ended(job, ports, "failed", cause=why)
     except OSError as error:
         return _ended(job, ports, "errored", cause=cause("EFFECT_FAILED", f"the outbox: {error}"))
 
 
-async def _send(job: EmailJob, ports: EmailPorts, stopped: Stopped) -> AttemptEnded:
+async def _send(job: EmailJob, ports: EmailPorts, stopped: Stopped, permit: Permit | None) -> AttemptEnded:
     async def write() -> Letter:
         return await _letter(job, ports)
 
@@ -86,6 +91,7 @@ async def _send(job: EmailJob, ports: EmailPorts, stopped: Stopped) -> AttemptEn
         attempt=job.attempt,
         limit_ms=job.plan.timeout_ms,
         stopped=stopped,
+        permit=permit,
     )
     outcome = _OUTCOMES[delivery.verdict]
     if outcome != "succeeded":

@@ -20,7 +20,8 @@ from wfconsole.domain.plan import ApprovalBody, Json, QuestionBody, StepPlan
 from wfconsole.domain.records import ArtifactRecord
 from wfconsole.ports import Artifacts, Clock, Collector, RunFolder, WfconsoleError, Workspaces
 from wfconsole.ports.delivery import Mailer
-from wfconsole.steps.context import ContextPorts, GateJob, build_context, keep
+from wfconsole.steps.context import ContextPorts, GateJob, build_context
+from wfconsole.steps.keeping import keep
 from wfconsole.views.risk import RiskFacts
 
 

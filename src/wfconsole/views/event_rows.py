@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
-from wfconsole.domain.codec import iso, wire
-from wfconsole.domain.events import Record, wire_name
+from wfconsole.domain.codec import iso
+from wfconsole.domain.events import ArtifactRecorded, Event, Record, RunCreated, wire_name
 from wfconsole.domain.plan import Json
 from wfconsole.views.safe_text import safe_json, safe_text
 from wfconsole.views.timeline import event_line
@@ -21,20 +21,27 @@ def event_cells(run_id: str, record: Record) -> tuple[tuple[str, str], ...]:
     """(text, role) for each of `COLUMNS`."""
     line = event_line(record, {})
     name = wire_name(type(record.event))
-    step = getattr(record.event, "step_id", None) or ""
+    step, what = (line.subject, line.text) if line is not None else _quiet(record.event)
     return (
         (iso(record.at)[11:23], "muted"),
         (safe_text(run_id), "text"),
         (str(record.seq), "muted"),
         (name, line.status if line is not None else "text"),
-        (safe_text(str(step), limit=40), "text"),
-        (safe_text(line.text, limit=_WHAT) if line is not None else "", "muted"),
+        (safe_text(step, limit=40), "text"),
+        (safe_text(what, limit=_WHAT), "muted"),
     )
 
 
-def event_document(run_id: str, record: Record, *, name: str, version: str) -> Json:
-    """The event as `events --json` prints it."""
-    return wire(record, run_id=run_id, name=name, version=version)
+def _quiet(event: Event) -> tuple[str, str]:
+    """Step and words of an event that is no line of a timeline."""
+    match event:
+        case RunCreated():
+            return "", f"{event.plan.recipe.name}@{event.plan.recipe.version}"
+        case ArtifactRecorded():
+            kept = event.artifact
+            return kept.step_id or "", f"{kept.name}: {kept.reason or kept.kind}"
+        case _:
+            return getattr(event, "step_id", None) or "", ""
 
 
 def pretty(document: Json) -> list[str]:

@@ -8,18 +8,22 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from wfconsole.domain.plan import Json
+from wfconsole.domain.failures import CATALOGUE
+from wfconsole.domain.plan import EFFECT_KINDS, GATE_KINDS, PURE_KINDS, Json
 from wfconsole.views.safe_text import safe_text
 from wfconsole.views.words import duration, glyph, value_text, word
 
 _VALUE = 200
+_SILENT = (PURE_KINDS - {"steps"}) | GATE_KINDS | EFFECT_KINDS
+"""Kinds that never run a command; a group has the logs of its steps."""
 
 
 def verdict_line(view: Mapping[str, Json], *, ascii_only: bool) -> str:
     """``✗ failed in 12.3s``."""
     took = f" in {duration(view['duration_ms'])}" if view["duration_ms"] is not None else ""
     waiting = f": {', '.join(view['waiting_for'])}" if view["waiting_for"] else ""
-    return safe_text(f"{glyph(view['status'], ascii_only=ascii_only)} {word(view['status'])}{took}{waiting}")
+    aside = ", set aside: nobody drives it" if view.get("quarantine") else ""
+    return safe_text(f"{glyph(view['status'], ascii_only=ascii_only)} {word(view['status'])}{took}{waiting}{aside}")
 
 
 def failure_lines(view: Mapping[str, Json]) -> Iterator[str]:
@@ -36,7 +40,7 @@ def failure_lines(view: Mapping[str, Json]) -> Iterator[str]:
         yield f"hint       {safe_text(failure['hint'], limit=1000)}"
     if failure["missing_fields"]:
         yield f"unknown    {', '.join(failure['missing_fields'])}"
-    if failure["step_id"]:
+    if failure["step_id"] and _has_log(view, failure):
         yield f"logs       {log_command(view, failure['step_id'])}"
     retry = failure["retry"]
     if retry["allowed"] and retry["command"]:
@@ -56,6 +60,16 @@ def waiting_lines(view: Mapping[str, Json]) -> Iterator[str]:
                 yield f"hint       {safe_text(hint, limit=1000)}"
             if step["step_id"] in asking and not view["finished_at"]:
                 yield f"decide     {safe_text(shlex.join(['wfconsole', 'approvals', view['run_id'], step['step_id']]))}"
+
+
+def aside_lines(view: Mapping[str, Json]) -> Iterator[str]:
+    """Why a run that was set aside does not go on, and what to do; empty for any other."""
+    aside = view["quarantine"]
+    if aside is not None:
+        yield f"code       {safe_text(aside['code'])}"
+        yield f"message    {safe_text(aside['message'], limit=1000)}"
+        yield f"tried      {aside['attempts']} times in a row, the last at {aside['at']}"
+        yield f"hint       {safe_text(aside['hint'], limit=1000)}"
 
 
 def gate_lines(view: Mapping[str, Json], *, ascii_only: bool) -> Iterator[str]:
@@ -90,6 +104,18 @@ def lineage_lines(view: Mapping[str, Json]) -> Iterator[str]:
             yield safe_text(f"taken over {', '.join(lineage['reused'])}", limit=1000)
     for successor in lineage["successors"]:
         yield safe_text(f"goes on as wfconsole show {successor}")
+
+
+def _has_log(view: Mapping[str, Json], failure: Mapping[str, Json]) -> bool:
+    """Can there be anything to read of the step? Not when it runs no commands, or when the sandbox did not come to be."""
+    step = next((item for item in view["steps"] if item["step_id"] == failure["step_id"]), None)
+    if step is None:  # the child of a fan-out, which the view does not list
+        return True
+    if step["kind"] in _SILENT:
+        return False
+    row = CATALOGUE.get(failure["code"])
+    began = bool(step["attempts"]) and bool(step["attempts"][-1]["commands"])
+    return began or row is None or row.fault != "environment"
 
 
 def log_command(view: Mapping[str, Json], step_id: str) -> str:

@@ -23,6 +23,7 @@ def run_document(row: RunRow) -> dict[str, Json]:
         "started_at": moment(row.started_at),
         "finished_at": moment(row.finished_at),
         "duration_ms": elapsed(row.started_at, row.finished_at),
+        "quarantine": None,
         "progress": {"over": row.steps_over, "total": row.steps_total},
         **row.view,
     }

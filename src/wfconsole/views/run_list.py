@@ -45,5 +45,8 @@ def _cause(view: dict[str, Json]) -> str:
     if failure:
         step = f" {failure['step_id']}" if failure.get("step_id") else ""
         return f"{failure['code']}{step}"
+    aside = view.get("quarantine")
+    if aside:
+        return f"set aside: {aside['code']}; wfconsole resume {view['run_id']}"
     waiting = view.get("waiting_for") or []
     return f"waits for you: {', '.join(waiting)}" if waiting else ""

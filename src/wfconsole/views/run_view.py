@@ -58,6 +58,7 @@ class RunViewBuilder:
         self._failure: dict[str, Json] | None = None
         self._reused: list[str] = []
         self._pausing = False
+        self._aside: dict[str, Json] | None = None
         self._successors: list[str] = []
         self._spent: dict[str, Json] = {
             "steps": 0,
@@ -192,6 +193,10 @@ class RunViewBuilder:
                 self._pausing = True
             case ev.RunCancelling():
                 self._pausing = False
+            case ev.RunQuarantined():
+                self._aside = aside_document(event, record.at)
+            case ev.RunReadmitted():
+                self._aside = None
             case ev.AttemptAbandoned():
                 self._steps[event.step_id].abandon(event, record.at)
             case ev.RunRetried():
@@ -232,6 +237,7 @@ class RunViewBuilder:
             "status": self.status,
             "waiting_for": self.waiting_for(),
             "pausing": self.pausing(),
+            "quarantine": self._aside,
             "started_at": moment(self.started_at),
             "finished_at": moment(self.finished_at),
             "duration_ms": elapsed(self.started_at, self.finished_at),
@@ -310,6 +316,17 @@ def failure_document(failure: ev.RunFailure) -> dict[str, Json]:
             "command": failure.retry_command,
             "reason": failure.retry_reason,
         },
+    }
+
+
+def aside_document(event: ev.RunQuarantined, at: int) -> dict[str, Json]:
+    """Why nobody drives a run that was set aside, since when, and what to do about it."""
+    return {
+        "at": iso(at),
+        "attempts": event.attempts,
+        "code": event.code,
+        "message": event.message,
+        "hint": event.hint,
     }
 
 

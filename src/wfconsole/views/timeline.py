@@ -152,11 +152,22 @@ def _run_line(event: ev.Event) -> Line | None:
             found = "cancelled", f"deleted{_because(event.reason)}"
         case ev.RunRetried():
             found = "running", f"goes on as run {event.successor}, at {event.retried_from}{_because(event.reason)}"
-        case ev.OwnerChanged():
-            found = "running", f"taken over by {event.owner}"
+        case ev.OwnerChanged() | ev.RunQuarantined() | ev.RunReadmitted():
+            found = _owner_line(event)
         case _:
             pass
     return None if found is None else Line(status=found[0], subject="", text=safe_text(found[1], limit=_MESSAGE))
+
+
+def _owner_line(event: ev.OwnerChanged | ev.RunQuarantined | ev.RunReadmitted) -> tuple[str, str]:
+    """Who drives the run, or that nobody does."""
+    match event:
+        case ev.OwnerChanged():
+            return "running", f"taken over by {event.owner}"
+        case ev.RunQuarantined():
+            return "failed", f"set aside: {event.attempts} times it could not be driven: {event.code}: {event.message}"
+        case ev.RunReadmitted():
+            return "running", "taken back: the next owner drives it"
 
 
 def plain(line: Line, *, since: int, width: int, ascii_only: bool) -> str:

@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,9 +60,11 @@ class GitCopies:
         git = self._trusted(copy.folder)
         return await asyncio.to_thread(snapshot.difference, git, changed.base, changed.tree, self._limits)
 
-    async def apply(self, copy: Copy, changed: Changed, outcome: bytes) -> None:
+    async def apply(
+        self, copy: Copy, changed: Changed, outcome: bytes, permit: Callable[[], None] | None = None
+    ) -> None:
         """See `ports.Copies`."""
-        await asyncio.to_thread(told(f"applying {copy.name}", lambda: self._apply(copy, changed, outcome)))
+        await asyncio.to_thread(told(f"applying {copy.name}", lambda: self._apply(copy, changed, outcome, permit)))
 
     async def pending(self, folder: RunFolder) -> Applied | None:
         """See `ports.Copies`."""
@@ -122,9 +124,11 @@ class GitCopies:
             folders=frozenset(snapshot.list_folders(copy.workspace, self._limits)),
         )
 
-    def _apply(self, copy: Copy, changed: Changed, outcome: bytes) -> None:
+    def _apply(self, copy: Copy, changed: Changed, outcome: bytes, permit: Callable[[], None] | None) -> None:
         folder, git = copy.folder, self._trusted(copy.folder)
         with alone(folder):
+            if permit is not None:
+                permit()
             if replace.pending(folder) is not None:
                 raise invalid(f"A change of {folder.workspace} is not recorded yet.", "Run it again.")
             now = snapshot.take(git, folder.workspace, self._limits)

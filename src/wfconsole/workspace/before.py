@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace as replace_in
 from pathlib import Path
 
 from wfconsole.domain.plan import Json
 from wfconsole.ports import RunFolder, WfconsoleError
+from wfconsole.ports.before import At
 from wfconsole.workspace import replace, snapshot
 from wfconsole.workspace.apart import alone
 from wfconsole.workspace.beneath import Entry, Owner, open_root, opened, walk
@@ -27,6 +30,8 @@ from wfconsole.workspace.copy import told
 from wfconsole.workspace.git import Git, invalid
 from wfconsole.workspace.index import Index, is_known, marks_of
 
+_KEPT = b"~kept"
+_GIT = re.compile(rb"\.git(~kept)*", re.IGNORECASE)
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree with nothing in it, which git knows without having it."""
 
@@ -51,28 +56,31 @@ class GitBefore:
         _write(_note(folder, name), {"tree": None})
 
     async def keep(self, folder: RunFolder, name: str, pristine: str | None) -> None:
-        """See `ports.Before`. Files and folders named ``.git`` are not kept."""
+        """See `ports.Before`. Repositories that steps made are kept as well, as files like any other."""
         try:
             await asyncio.to_thread(told(f"keeping {name}", lambda: self._keep(folder, name, pristine)))
         except WfconsoleError as error:
             await asyncio.to_thread(_write, _note(folder, name), {"tree": None, "why": error.message})
 
-    async def put_back(self, folder: RunFolder, earlier: str, name: str) -> bool:
+    async def put_back(self, folder: RunFolder, earlier: str, name: str, at: At | None = None) -> bool:
         """See `ports.Before`."""
-        return await asyncio.to_thread(told(f"undoing {earlier}", lambda: self._put_back(folder, earlier, name)))
+        work = told(f"undoing {earlier}", lambda: self._put_back(folder, earlier, name, at or _nowhere))
+        return await asyncio.to_thread(work)
 
     def _keep(self, folder: RunFolder, name: str, pristine: str | None) -> None:
         seen = self._take(folder, pristine)
         _write(_note(folder, name), {"tree": seen.tree, "empty": list(map(os.fsdecode, seen.empty_folders))})
 
-    def _put_back(self, folder: RunFolder, earlier: str, name: str) -> bool:
+    def _put_back(self, folder: RunFolder, earlier: str, name: str, at: At) -> bool:
         noted = _read(_note(folder, earlier))
         if noted["tree"] is None:
             return False
         with alone(folder):
+            at("alone")
             now = self._take(folder, None)
             git, tree = self._trusted(folder), noted["tree"]
-            changes = difference(git, now.tree, tree)
+            found = difference(git, now.tree, tree).values()
+            changes = {path: replace_in(each, path=path) for each in found for path in [in_folder(each.path)]}
             wanted = _folders(git, tree, [os.fsencode(path) for path in noted["empty"]])
             there = frozenset(now.folders)
             work = Work(
@@ -80,7 +88,9 @@ class GitBefore:
             )
             if work.paths:
                 replace.stage(folder, git, work, self._owner)
-                replace.carry_out(folder, work, self._owner)
+                at("staged")
+                replace.carry_out(folder, work, self._owner, at)
+            at("changed")
         _write(_note(folder, name), noted)
         return True
 
@@ -118,13 +128,13 @@ class GitBefore:
             out.write(f"commit {ref}\ncommitter wfconsole <> 0 +0000\ndata 0\n".encode())
             if before not in {None, _EMPTY}:
                 out.write(f'M 040000 {before} ""\n'.encode())
-            out.writelines(b"D %b\n" % snapshot.quoted(path) for path in sorted(seen.gone))
+            out.writelines(b"D %b\n" % snapshot.quoted(in_tree(path)) for path in sorted(seen.gone))
 
             def put(entry: Entry) -> None:
                 if entry.is_link:
-                    snapshot.put_link(out, entry.path, entry.target())
+                    snapshot.put_link(out, in_tree(entry.path), entry.target())
                 else:
-                    snapshot.put_file(out, entry)
+                    snapshot.put_file(out, replace_in(entry, path=in_tree(entry.path)))
 
             _each(folder.workspace, self._limits, lambda entry: put(entry) if entry.path in seen.touched else None)
             out.write(b"done\n")
@@ -163,19 +173,34 @@ def _look(workspace: Path, known: Index | None, limits: snapshot.SnapshotLimits)
 
 
 def _each(workspace: Path, limits: snapshot.SnapshotLimits, look: Callable[[Entry], None]) -> None:
-    """Everything in the workspace but what is named ``.git``."""
+    """Everything in the workspace, also in repositories that steps made there."""
     with opened(open_root(workspace)) as root:
-        for entry in walk(root, depth=limits.depth, refuse=snapshot.refuse):
-            if not entry.is_git:
-                look(entry)
+        for entry in walk(root, depth=limits.depth, refuse=snapshot.refuse, enter=lambda _: True):
+            look(entry)
 
 
 def _folders(git: Git, tree: str, empty: list[bytes]) -> frozenset[bytes]:
     """Every folder of a tree, and the empty ones that it cannot have."""
     found = set(empty)
     if tree != _EMPTY:
-        found |= {path for path in git.run("ls-tree", "-r", "-d", "-z", "--name-only", tree).split(b"\0") if path}
+        told = git.run("ls-tree", "-r", "-d", "-z", "--name-only", tree).split(b"\0")
+        found |= {in_folder(path) for path in told if path}
     return frozenset(found)
+
+
+def in_tree(path: bytes) -> bytes:
+    """The path by which a tree has it: git takes nothing that is named ``.git``, so such names are made longer there."""
+    return b"/".join(part + _KEPT if _GIT.fullmatch(part) else part for part in path.split(b"/"))
+
+
+def in_folder(path: bytes) -> bytes:
+    """The way back of `in_tree`."""
+    return b"/".join(
+        part.removesuffix(_KEPT) if part.endswith(_KEPT) and _GIT.fullmatch(part) else part for part in path.split(b"/")
+    )
+
+
+def _nowhere(_point: str) -> None: ...
 
 
 def _home(folder: RunFolder) -> Path:
@@ -187,14 +212,18 @@ def _note(folder: RunFolder, name: str) -> Path:
 
 
 def _write(place: Path, noted: Json) -> None:
-    """On disk before the attempt begins, whatever becomes of the host."""
+    """On disk before the attempt begins, whatever becomes of the host. Who comes late, from a long sleep, changes nothing."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_suffix(".draft")
+    draft = place.with_suffix(f".{uuid.uuid4().hex}")
     with draft.open("w", encoding="utf-8") as out:
         json.dump(noted, out)
         out.flush()
         os.fsync(out.fileno())
-    draft.replace(place)
+    try:
+        with suppress(FileExistsError):
+            os.link(draft, place)
+    finally:
+        draft.unlink()
 
 
 def _read(place: Path) -> dict[str, Json]:

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -68,6 +68,15 @@ class Git:
             assert process.stdout is not None  # noqa: S101 (started with a pipe)
             return process.stdout.read()
 
+    def told(self, *words: str, cwd: Path | None = None) -> tuple[bytes, str]:
+        """Like `run`, and what git said besides: it ends well, with a warning, when it could not look everywhere."""
+        with tempfile.TemporaryFile() as stderr:
+            with self.started(*words, cwd=cwd, stdin=subprocess.DEVNULL, stderr=stderr) as process:
+                assert process.stdout is not None  # noqa: S101 (started with a pipe)
+                found = process.stdout.read()
+            stderr.seek(0)
+            return found, stderr.read(64 * 1024).decode("utf-8", "replace")
+
     def ask(self, *words: str, cwd: Path | None = None) -> bytes | None:
         """Like `run`; None when git says no."""
         try:
@@ -82,10 +91,14 @@ class Git:
         cwd: Path | None = None,
         stdin: int = subprocess.PIPE,
         settings: Sequence[str] = (),
+        stderr: IO[bytes] | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A running command with its pipes; checked when the context ends, killed when it ends by an exception."""
-        with tempfile.TemporaryFile() as stderr:
-            process = self._popen(self._argv(words, settings), cwd, stdin, stderr)
+        """A running command with its pipes; checked when the context ends, killed when it ends by an exception.
+
+        What it says goes to `stderr`, a file that can be read as well, or to one of its own.
+        """
+        with nullcontext(stderr) if stderr is not None else tempfile.TemporaryFile() as said:
+            process = self._popen(self._argv(words, settings), cwd, stdin, said)
             expired = threading.Event()
             deadline = threading.Timer(self.seconds, _expire, (process, expired))
             deadline.daemon = True
@@ -106,8 +119,8 @@ class Git:
             if expired.is_set():
                 raise GitError(f"it took longer than {self.seconds} seconds")
             if status:
-                stderr.seek(0)
-                raise GitError(_last_words(stderr.read(64 * 1024), status))
+                said.seek(0)
+                raise GitError(_last_words(said.read(64 * 1024), status))
 
     def _popen(self, argv: list[str], cwd: Path | None, stdin: int, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         try:

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +95,18 @@ def stage(folder: RunFolder, git: Git, work: Work, owner: Owner | None) -> None:
                 sink.file(name, chunks, executable=mode == EXECUTABLE)
 
 
-def carry_out(folder: RunFolder, work: Work, owner: Owner | None) -> None:
-    """Make the change, of which everything was staged. What is done already is done again to no effect."""
+def _nothing(_point: str) -> None: ...
+
+
+def carry_out(folder: RunFolder, work: Work, owner: Owner | None, at: Callable[[str], None] = _nothing) -> None:
+    """Make the change, of which everything was staged. What is done already is done again to no effect.
+
+    `at` is told "changing" before each file that goes or comes.
+    """
     aside = home(folder) / "aside"
     with opened(open_root(folder.workspace)) as root, opened(open_root(aside)) as source:
         for path in sorted(work.removed):
+            at("changing")
             with (
                 suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError),
                 _place(root, path) as (above, name),
@@ -111,6 +118,7 @@ def carry_out(folder: RunFolder, work: Work, owner: Owner | None) -> None:
             for path in sorted(work.made):
                 sink.folder(path)
         for number, change in enumerate(work.written):
+            at("changing")
             _put(root, source, b"%d" % number, change)
     shutil.rmtree(aside)
 

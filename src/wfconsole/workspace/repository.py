@@ -30,6 +30,9 @@ _HASH_BUDGET = 1024**3
 _NOT_LOOKED_AT = 0x4000_8000
 """Index flags: skip-worktree (sparse checkouts) and assume-unchanged."""
 
+_CLOSED = re.compile(r"^warning: could not open directory '(.+)': (.+)$", re.MULTILINE)
+"""Git goes on without what it could not open, and the copy would be a part of what was asked for."""
+
 _INDEX_ENTRY = re.compile(
     rb"(?P<mode>\d{6}) (?P<id>[0-9a-f]+) \d\t(?P<path>[^\0]*)\0  ctime: \d+:\d+\n"
     rb"  mtime: (?P<seconds>\d+):(?P<nanoseconds>\d+)\n  dev: \d+\tino: \d+\n  uid: \d+\tgid: \d+\n"
@@ -284,9 +287,14 @@ def list_worktree(repository: Repository) -> tuple[list[bytes], set[bytes]]:
         raise invalid(f"{repository.folder} is a bare repository and has no files.", "Set workspace.ref to a branch.")
     git, here = repository.git, repository.folder
     try:
-        listed = git.run("ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=here)
+        listed, said = git.told("ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=here)
         staged = git.run("ls-files", "--stage", "-z", cwd=here)
     except GitError as error:
         raise invalid(error.message, "Run git status there.") from error
+    closed = _CLOSED.search(said)
+    if closed:
+        raise invalid(
+            f"{closed[1].rstrip('/')} cannot be read: {closed[2]}.", "Make it readable, or let git ignore it."
+        )
     modules = {line.partition(b"\t")[2] for line in staged.split(b"\0") if line.startswith(SUBMODULE.encode())}
     return sorted(set(listed.split(b"\0")) - {b""}), modules
