@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 import pytest
+import typer
 
 from tests.fakes.desk import Desk
-from wfconsole.cli.app import COMMANDS, LATER
+from wfconsole.cli.app import COMMANDS, LATER, new_app
 from wfconsole.cli.output import Output
 
 HELP = """\
@@ -67,6 +71,26 @@ def test_the_help(desk: Desk, word: str) -> None:
 
 def test_the_version(desk: Desk) -> None:
     assert desk.run("--version").text == "wfconsole 0.1.0\n"
+    assert desk.run("--version", "--json").text == desk.run("--json", "--version").text == '{"version":"0.1.0"}\n'
+
+
+def commands(found: Any, *words: str) -> Iterator[tuple[str, set[str]]]:
+    """Every command's words and its options, those of groups included."""
+    for name, one in getattr(found, "commands", {}).items():
+        yield from commands(one, *words, name)
+    if found.callback is not None and words:
+        yield " ".join(words), {option for each in found.params for option in each.opts}
+
+
+def test_every_command_that_shows_something_has_json() -> None:
+    """The console is no data, and neither is a shell's script."""
+    root = new_app()
+    for module in {module for module, _ in COMMANDS.values()}:
+        import_module(f"wfconsole.cli.{module}").register(root)
+    found = dict(commands(typer.main.get_command(root)))
+    assert {name.split()[0] for name in found} == set(COMMANDS)
+    groups = {"audit", "config", "db", "intent", "recipes", "templates"}
+    assert {name for name, options in found.items() if "--json" not in options} - groups == {"completion", "open"}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -136,27 +160,6 @@ def test_a_reader_that_went_away_is_no_error(desk: Desk, monkeypatch: pytest.Mon
     monkeypatch.setattr(Output, "lines", lines)
     ran = desk.run("recipes", "list")
     assert (ran.code, ran.out) == (0, b"")
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(desk: Desk, shell: str) -> None:
-    ran = desk.run("completion", shell)
-    assert ran.code == 0
-    assert "_WFCONSOLE_COMPLETE" in ran.text
-
-
-def test_completion_knows_three_shells(desk: Desk) -> None:
-    assert desk.run("completion", "tcsh").code == 2
-
-
-def test_completion_knows_commands_and_options(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_WFCONSOLE_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "wfconsole re")
-    monkeypatch.setenv("COMP_CWORD", "1")
-    assert set(desk.run().lines) == {"resume", "recipes", "reject"}
-    monkeypatch.setenv("COMP_WORDS", "wfconsole run --inp")
-    monkeypatch.setenv("COMP_CWORD", "2")
-    assert desk.run().lines == ["--input", "--input-file"]
 
 
 HEAVY = ("typer", "rich", "textual", "sqlmodel", "sqlalchemy", "docker", "jinja2", "ruamel", "asyncio")

@@ -57,7 +57,7 @@ def test_without_a_step_every_line_says_whose_it_is(finished: Desk) -> None:
     ]  # fmt: skip
 
 
-def test_exec_block_16_raw_gives_the_bytes(finished: Desk) -> None:
+def test_exec_block_18_raw_gives_the_bytes(finished: Desk) -> None:
     ran = finished.run("logs", RUN_ID, "unit", "--raw")
     assert ran.out == b"one\nFAILED two\n\x1b[31mred\x1b[0m caf\xe9\nno end"
 

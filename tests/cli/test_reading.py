@@ -277,7 +277,9 @@ def test_an_artifact_by_any_of_its_names(left: Desk, name: str) -> None:
 
 
 def test_an_artifact_on_a_terminal_is_text(left: Desk) -> None:
-    assert left.run("artifacts", RUN_ID, "r.xml", terminal=True).text == "<xml>␛[31m</xml>\n"
+    for words in ([], ["-o", "-"]):
+        assert left.run("artifacts", RUN_ID, "r.xml", *words, terminal=True).text == "<xml>␛[31m</xml>\n"
+    assert left.run("artifacts", RUN_ID, "r.xml", "-o", "-").out == b"<xml>\x1b[31m</xml>\n"
 
 
 def test_an_artifact_into_a_file_or_a_folder(left: Desk, tmp_path: Path) -> None:

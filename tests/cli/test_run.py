@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -9,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.desk import Desk
-from tests.fakes.journals import OK, Journal, command, failed, plan, step
+from tests.fakes.journals import OK, Journal, failed, plan, step
 from wfconsole.control.door import Problem
 from wfconsole.domain.facts import CancelRun
 from wfconsole.domain.plan import RetryPolicy
-from wfconsole.domain.records import StreamRef
 from wfconsole.ports import WfconsoleError
 
 RUN = "01JZ8Q4V7M3K9T2B6W5X0YHR00"
@@ -87,9 +87,12 @@ def test_the_run_view_of_run_and_of_show_are_the_same_bytes(desk: Desk) -> None:
     assert last == b'{"run":' + shown.rstrip(b"\n") + b',"type":"run_view"}'
 
 
-def test_a_failure_of_the_environment_exits_5(desk: Desk) -> None:
-    unit_fails(desk, code="SANDBOX_UNAVAILABLE", message="no engine")
-    assert desk.run("run", "quality-gate").code == 5
+def test_a_failure_of_the_environment_exits_5_and_points_to_no_log_that_there_is_not(desk: Desk) -> None:
+    unit_fails(desk, code="SANDBOX_UNAVAILABLE", message="no engine", commands=())
+    ran = desk.run("run", "quality-gate")
+    assert ran.code == 5
+    assert "  step       unit" in ran.lines
+    assert not [line for line in ran.lines if line.startswith("  logs")]
 
 
 def test_retries_are_told(desk: Desk) -> None:
@@ -178,12 +181,6 @@ def test_warnings_go_to_stderr(desk: Desk) -> None:
     assert ran.code == 0
 
 
-def test_the_panel_points_to_where_the_step_spoke(desk: Desk) -> None:
-    spoke = command(0, ("true",), "unit", 1, stderr=StreamRef(path="bundle/logs/unit/1/0.stderr", bytes=9))
-    unit_fails(desk, commands=(spoke,))
-    assert f"  logs       wfconsole logs {RUN} unit --stderr" in desk.run("run", "quality-gate").lines
-
-
 def test_dry_run_creates_nothing(desk: Desk) -> None:
     ran = desk.run("run", "quality-gate", "-i", "a=1", "--dry-run")
     assert ran.lines == [
@@ -245,6 +242,17 @@ def test_ctrl_c_once_cancels_cleanly_and_exits_130(desk: Desk) -> None:
     assert ran.err == "stopping; press Ctrl-C again to stop at once\n"
     assert ran.lines[-2].startswith("⊘ cancelled in ")
     assert ran.code == 130
+
+
+def test_ctrl_c_before_the_run_exists_says_so_and_exits_130(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def copies(_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(desk.door, "create", copies)
+    ran = desk.run("run", "quality-gate")
+    assert (ran.code, ran.out, ran.err) == (130, b"", "interrupted before the run began\n")
+    assert not desk.door.journals
 
 
 def test_ctrl_c_twice_stops_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

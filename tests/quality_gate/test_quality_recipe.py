@@ -126,6 +126,16 @@ def test_the_verdict_says_why(plan: Plan) -> None:
     assert value(body.rules[0].message, plan, steps) == "[Unit Tests] 5 test failures; [Linting] 1 issue"
 
 
+@pytest.mark.parametrize(("fixed", "group"), [(False, "first"), (True, "again")])
+def test_the_verdict_points_to_the_checks_that_counted(plan: Plan, fixed: bool, group: str) -> None:
+    body = step(plan, "verdict").body
+    assert isinstance(body, CheckBody)
+    scope = {"steps": {"final": {"outputs": {"auto_fixes_applied": fixed}}}, "run": {"id": "01ab"}}
+    hint = resolve(body.rules[0].hint, lambda source: evaluate(source, scope))
+    assert "`wfconsole artifacts 01ab comment.md`" in hint
+    assert f"`wfconsole logs 01ab {group}`" in hint
+
+
 @pytest.mark.parametrize(("names", "valid"), [(["lint"], True), ([], True), (["tests"], False), (["lint", "x"], False)])
 def test_required_checks_are_checked_before_the_run_exists(plan: Plan, names: list[str], valid: bool) -> None:
     assert evaluate(plan.checks[0].that, {"inputs": inputs(plan, required_checks=names)}) is valid

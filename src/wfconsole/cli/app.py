@@ -67,8 +67,8 @@ LATER = frozenset(
 
 def run_cli(argv: Sequence[str], wiring: Wiring) -> int:
     """Carry out one command line (without the program's name); the exit status. Never raises."""
-    if list(argv) == ["--version"]:
-        return _print(f"{PROGRAM} {__version__}")
+    if list(argv) == ["--version"] or sorted(argv) == ["--json", "--version"]:
+        return version(as_json=len(argv) > 1)
     from wfconsole.cli.output import Output
 
     out = Output(sys.stdout, sys.stderr)
@@ -91,8 +91,13 @@ def run_cli(argv: Sequence[str], wiring: Wiring) -> int:
     return code
 
 
-def _print(text: str) -> int:
-    sys.stdout.write(f"{text}\n")
+def version(*, as_json: bool = False) -> int:
+    """Print it; the exit status."""
+    try:
+        sys.stdout.write(f'{{"version":"{__version__}"}}\n' if as_json else f"{PROGRAM} {__version__}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _quiet()
     return exit_codes.OK
 
 
@@ -164,7 +169,9 @@ def _typer(modules: list[str], argv: list[str], wiring: Wiring, out: Output, *, 
     except typer.TyperException as error:
         hint = f"{PROGRAM} {argv[0]} --help" if argv else f"{PROGRAM} --help"
         return errors.usage(error.format_message(), hint, out, as_json=as_json)
-    except SystemExit as asked:  # how Typer ends an answer to a shell that completes
+    except SystemExit as asked:  # how Typer ends an answer to a shell that completes, and a write that nobody reads
+        if isinstance(asked.__context__, BrokenPipeError):
+            return _quiet()
         return asked.code if isinstance(asked.code, int) else exit_codes.OK
     except typer.Abort:
         return exit_codes.INTERRUPTED

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wfconsole.cli import offers
 from wfconsole.cli.gate_choice import AsJson, Form, Reason, read_answer
 from wfconsole.cli.session import Session, session_of
 
@@ -28,9 +29,17 @@ def register(app: typer.Typer) -> None:
 def approvals(
     ctx: typer.Context,
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="An id, a unique part of one, a KEY, or @latest; else all.")
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="An id, a unique part of one, a KEY, or @latest; else all.",
+            autocompletion=offers.runs,
+        ),
     ] = None,
-    gate: Annotated[str | None, typer.Argument(metavar="[GATE]", help="The step that asks, or a gate's id.")] = None,
+    gate: Annotated[
+        str | None,
+        typer.Argument(metavar="[GATE]", help="The step that asks, or a gate's id.", autocompletion=offers.gates),
+    ] = None,
     payload: Annotated[bool, typer.Option("--payload", help="Print what to sign, for `decide`.")] = False,
     choice: Annotated[
         str | None, typer.Option("--choice", metavar="CHOICE", help="With --payload: what is decided.")

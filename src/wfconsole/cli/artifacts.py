@@ -1,7 +1,7 @@
 """`artifacts`: what a run left, as a list; or one of them, to stdout or a file.
 
 Content comes from the content-addressed store, so a name in a journal never becomes a path on this host, but the last part of it
-does, and only when a folder was given to write into.
+does, and only when a folder was given to write into. A terminal gets safe text, also with `-o -`; a pipe gets the bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wfconsole.cli import offers
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import Session, session_of
 from wfconsole.ports import WfconsoleError
 
@@ -29,8 +31,11 @@ def register(app: typer.Typer) -> None:
 
 def artifacts(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")],
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An artifact's name or id.")] = None,
+    run: Run,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="An artifact's name or id.", autocompletion=offers.artifacts),
+    ] = None,
     target: Annotated[
         str | None, typer.Option("--output", "-o", metavar="PATH", help="A file or folder; - is stdout.")
     ] = None,
@@ -106,7 +111,7 @@ def find(view: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _fetch(session: Session, source: Path, artifact: Mapping[str, Any], target: str | None) -> None:
     try:
         with source.open("rb") as content:
-            if target is None and session.out.is_terminal:
+            if target in {None, "-"} and session.out.is_terminal:
                 from wfconsole.views.log_text import shown
 
                 session.out.lines(shown(line) for line in content)

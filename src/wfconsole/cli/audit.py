@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wfconsole.cli import exit_codes
+from wfconsole.cli import exit_codes, offers
 from wfconsole.cli.app import new_app
 from wfconsole.cli.session import run_async, session_of
 from wfconsole.control.wiring import Audited
@@ -22,7 +22,12 @@ def register(app: typer.Typer) -> None:
 def verify(
     ctx: typer.Context,
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="An id, a unique part of one, a KEY, or @latest; else all.")
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="An id, a unique part of one, a KEY, or @latest; else all.",
+            autocompletion=offers.runs,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print data for programs.")] = False,
 ) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import session_of
 from wfconsole.domain.facts import AnyFact, CancelRun, PauseRun, ResumeRun
 from wfconsole.domain.plan import Json
@@ -17,7 +18,6 @@ from wfconsole.ports import WfconsoleError
 if TYPE_CHECKING:
     from wfconsole.control.door import Door
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded in the journal.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from wfconsole.cli import exit_codes
 from wfconsole.cli.app import new_app
 from wfconsole.cli.session import run_async, session_of
-
-if TYPE_CHECKING:
-    from wfconsole.control.door import Door
 
 
 def register(app: typer.Typer) -> None:
@@ -77,26 +74,18 @@ def query(
 ) -> int:
     """Run a read-only statement on the store."""
     session = session_of(ctx)
+    columns, rows = run_async(session.wiring.database().query(sql))
+    if as_json:
+        names = _distinct(columns)
+        objects = [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
+        session.out.json({"columns": list(columns), "rows": objects})
+    else:
+        from wfconsole.views.report import table
+        from wfconsole.views.words import value_text
 
-    async def work(door: Door) -> int:
-        columns, rows = await door.store.query(sql)
-        if as_json:
-            names = _distinct(columns)
-            session.out.json(
-                {
-                    "columns": list(columns),
-                    "rows": [dict(zip(names, map(_plain, row), strict=True)) for row in rows],
-                }
-            )
-        else:
-            from wfconsole.views.report import table
-            from wfconsole.views.words import value_text
-
-            cells = [[value_text("" if value is None else _plain(value), limit=200) for value in row] for row in rows]
-            session.out.lines(table([value_text(name) for name in columns], cells))
-        return 0
-
-    return session.with_door(work)
+        cells = [[value_text("" if value is None else _plain(value), limit=200) for value in row] for row in rows]
+        session.out.lines(table([value_text(name) for name in columns], cells))
+    return exit_codes.OK
 
 
 def _distinct(columns: Sequence[str]) -> list[str]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wfconsole.cli.gate_choice import AsJson, Form, Gate, Reason, Run, read_answer
+from wfconsole.cli.gate_choice import AsJson, Form, Gate, Reason, read_answer
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import Session, session_of
 from wfconsole.ports import WfconsoleError
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wfconsole.cli import exit_codes
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import Session, session_of
 from wfconsole.ports import WfconsoleError
 from wfconsole.views.removal import removal_lines
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def delete(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")],
+    run: Run,
     cascade: Annotated[bool, typer.Option("--cascade", help="With the runs that reuse what it left.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

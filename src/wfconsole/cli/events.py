@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def events(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")],
+    run: Run,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
     after: Annotated[int, typer.Option("--after", metavar="SEQ", min=0, help="Only events after this number.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object a line.")] = False,

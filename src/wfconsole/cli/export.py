@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")],
+    run: Run,
     target: Annotated[Path, typer.Argument(metavar="FILE.tar.gz", help="Where to write it.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print what went in, with sums.")] = False,
 ) -> int:

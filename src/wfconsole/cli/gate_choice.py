@@ -7,10 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")]
+from wfconsole.cli import offers
+
 Gate = Annotated[
     str | None,
-    typer.Argument(metavar="[GATE]", help="The step that asks, or a gate's id; needed when several are open."),
+    typer.Argument(
+        metavar="[GATE]",
+        help="The step that asks, or a gate's id; needed when several are open.",
+        autocompletion=offers.gates,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 Reason = Annotated[

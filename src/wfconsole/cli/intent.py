@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wfconsole.cli import offers
 from wfconsole.cli.app import new_app
 from wfconsole.cli.run import AsJson, Detach, DryRun, UntilWaiting, carry_out
 from wfconsole.cli.session import session_of
@@ -51,7 +52,10 @@ def submit(
 def run(
     ctx: typer.Context,
     intent: Annotated[str, typer.Argument(metavar="ID", help="An intent's id, or its unique first part.")],
-    recipe: Annotated[str | None, typer.Option("--recipe", metavar="R", help="The recipe to run it with.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="R", help="The recipe to run it with.", autocompletion=offers.recipes),
+    ] = None,
     dry_run: DryRun = False,
     detach: Detach = False,
     until_waiting: UntilWaiting = False,

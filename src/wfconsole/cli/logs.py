@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from wfconsole.cli import offers
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -34,8 +36,11 @@ def register(app: typer.Typer) -> None:
 
 def logs(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")],
-    step: Annotated[str | None, typer.Argument(metavar="[STEP]", help="A step, or a group of steps.")] = None,
+    run: Run,
+    step: Annotated[
+        str | None,
+        typer.Argument(metavar="[STEP]", help="A step, or a group of steps.", autocompletion=offers.steps),
+    ] = None,
     attempt: Annotated[
         int | None, typer.Option("--attempt", metavar="N", min=1, help="Not the last attempt but this.")
     ] = None,

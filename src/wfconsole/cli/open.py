@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wfconsole.cli import offers
 from wfconsole.cli.session import session_of
 from wfconsole.ports import WfconsoleError
 
@@ -21,7 +22,12 @@ def register(app: typer.Typer) -> None:
 def open_console(
     ctx: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(metavar="[RUN[/STEP|/GATE]]", help="What to open the console on; else the runs.")
+        str | None,
+        typer.Argument(
+            metavar="[RUN[/STEP|/GATE]]",
+            help="What to open the console on; else the runs.",
+            autocompletion=offers.runs,
+        ),
     ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Offer nothing that changes anything.")] = False,
 ) -> int:

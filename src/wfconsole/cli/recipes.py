@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from wfconsole.cli import exit_codes
+from wfconsole.cli import exit_codes, offers
 from wfconsole.cli.app import new_app
 from wfconsole.cli.session import Session, session_of
 from wfconsole.control.wiring import RecipeInfo, Trusted
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
-Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.")]
+Recipe = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.", autocompletion=offers.recipes),
+]
 
 
 def register(app: typer.Typer) -> None:

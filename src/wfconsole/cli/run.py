@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wfconsole.cli import offers
 from wfconsole.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def register(app: typer.Typer) -> None:
 
 def run(
     ctx: typer.Context,
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.", autocompletion=offers.recipes),
+    ],
     inputs: Inputs = None,
     input_file: InputFile = None,
     key: Key = None,
@@ -126,12 +130,18 @@ async def carry_out(
     as_json: bool,
 ) -> int:
     """Prepare, create and follow what is asked for; the exit status."""
+    import asyncio
+
     from wfconsole.cli.following import Follow, display_for
 
     if dry_run:
         _tell_plan(session, await _prepare(session, door, request, quiet=as_json), as_json=as_json)
         return 0
-    created = await _known(door, request) or await door.create(await _prepare(session, door, request, quiet=False))
+    try:
+        created = await _known(door, request) or await door.create(await _prepare(session, door, request, quiet=False))
+    except asyncio.CancelledError:  # Ctrl-C while the workspace is copied, which can take long
+        session.out.note("interrupted before the run began")
+        raise
     for warning in created.warnings:
         session.out.note(f"warning: {warning}")
     if created.existed:

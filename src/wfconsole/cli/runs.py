@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wfconsole.cli import offers
 from wfconsole.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -31,9 +32,13 @@ def register(app: typer.Typer) -> None:
 def runs(
     ctx: typer.Context,
     status: Annotated[
-        list[str] | None, typer.Option("--status", metavar="S", help="Only this status; repeatable.")
+        list[str] | None,
+        typer.Option("--status", metavar="S", help="Only this status; repeatable.", autocompletion=offers.statuses),
     ] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", metavar="R", help="Only runs of this recipe.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="R", help="Only runs of this recipe.", autocompletion=offers.recipes),
+    ] = None,
     project: Annotated[str | None, typer.Option("--project", metavar="P", help="Only runs of this project.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="2d", help="Only runs created within this time.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def show(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")],
+    run: Run,
     outputs: Annotated[bool, typer.Option("--outputs", help="Only the run's outputs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print data for programs.")] = False,
 ) -> int:
@@ -79,6 +80,7 @@ def _sections(view: Mapping[str, Any], *, ascii_only: bool) -> Iterator[tuple[st
     from wfconsole.views import report
     from wfconsole.views.words import plural
 
+    yield "set aside", list(report.aside_lines(view))
     yield "failure", list(report.failure_lines(view))
     yield "waiting", list(report.waiting_lines(view))
     yield "lineage", list(report.lineage_lines(view))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wfconsole.cli.offers import Run
 from wfconsole.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def watch(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique part of one, a KEY, or @latest.")],
+    run: Run,
     until_waiting: Annotated[bool, typer.Option("--until-waiting", help="End when only a person can go on.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object a line.")] = False,
 ) -> int:
