@@ -169,6 +169,29 @@ def test_a_run_is_driven_to_its_end_while_the_terminals_loop_is_stuck(rig: Rig) 
     asyncio.run(scenario())
 
 
+def test_answered_comes_when_nobody_waits_for_an_answer_any_more(rig: Rig) -> None:
+    go = threading.Event()
+
+    async def scenario() -> None:
+        engine = Engine(rig.desk._open)
+        engine.start()
+        await asyncio.wait_for(engine.answered(), 5)
+
+        async def slow(_: Door) -> int:
+            return int(await asyncio.to_thread(go.wait, 5))
+
+        asked = engine.call(slow)
+        answered = asyncio.ensure_future(engine.answered())
+        await asyncio.sleep(0)
+        assert not answered.done()
+        go.set()
+        assert await asked == 1
+        await asyncio.wait_for(answered, 5)
+        assert engine.stop()
+
+    asyncio.run(scenario())
+
+
 def test_leaving_with_runs_under_way_asks_and_detaches(rig: Rig) -> None:
     run_id = rig.desk.door.add(Journal(plan(step("a"))))
     rig.desk.door.results = lambda *_: None  # the attempt never ends

@@ -64,6 +64,14 @@ async def card(
         yield app, pilot, app.screen
 
 
+@pytest.fixture
+def journal(rig: Rig) -> Journal:
+    """The run that waits at a gate whose diff is stored; in the store."""
+    made = gated(context=stored(rig))
+    rig.desk.door.add(made)
+    return made
+
+
 def note(screen: CardScreen) -> str:
     from wfconsole.console.chrome import Note
 
@@ -77,10 +85,13 @@ async def look_at_all(pilot: Pilot[None], screen: CardScreen) -> None:
         await until(pilot, lambda before=before: screen.unseen != before)  # type: ignore[misc]
 
 
-def test_st_wf_006_no_verdict_before_every_part_was_shown(rig: Rig) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
+async def open_panel(pilot: Pilot[None], screen: CardScreen) -> None:
+    """Look at every part, then approve: what is left is to sign."""
+    await look_at_all(pilot, screen)
+    await pilot.press("a")
 
+
+def test_st_wf_006_no_verdict_before_every_part_was_shown(rig: Rig, journal: Journal) -> None:
     async def scenario() -> None:
         async with card(rig, journal) as (_app, pilot, screen):
             assert screen.unseen == ("diff", "tests", "risk", "files", "preview")
@@ -96,17 +107,14 @@ def test_st_wf_006_no_verdict_before_every_part_was_shown(rig: Rig) -> None:
     asyncio.run(scenario())
 
 
-def test_st_wf_005_an_approval_is_signed_for_what_was_shown_and_the_run_goes_on(rig: Rig) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
+def test_st_wf_005_an_approval_is_signed_for_what_was_shown_and_the_run_goes_on(rig: Rig, journal: Journal) -> None:
     rig.desk.door.owned = False
     driven: list[str] = []
 
     async def scenario() -> None:
         async with card(rig, journal) as (app, pilot, screen):
             app.drive = driven.append  # type: ignore[method-assign,assignment]
-            await look_at_all(pilot, screen)
-            await pilot.press("a")
+            await open_panel(pilot, screen)
             await pilot.press(*"fine", "ctrl+s")
             await until(pilot, lambda: bool(rig.desk.door.sent))
             await until(pilot, lambda: "approve by ann@build-7: granted" in note(screen))
@@ -121,10 +129,7 @@ def test_st_wf_005_an_approval_is_signed_for_what_was_shown_and_the_run_goes_on(
     assert driven == [RUN_ID]
 
 
-def test_st_wf_007_a_rejection_wants_the_reason_in_the_words_of_the_run(rig: Rig) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
-
+def test_st_wf_007_a_rejection_wants_the_reason_in_the_words_of_the_run(rig: Rig, journal: Journal) -> None:
     async def scenario() -> None:
         async with card(rig, journal) as (app, pilot, screen):
             await look_at_all(pilot, screen)
@@ -138,14 +143,10 @@ def test_st_wf_007_a_rejection_wants_the_reason_in_the_words_of_the_run(rig: Rig
     assert json.loads(rig.desk.signed[0][0])["reason"] == "big"
 
 
-def test_the_panel_shows_what_will_be_signed_and_esc_leaves_it_undecided(rig: Rig) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
-
+def test_the_panel_shows_what_will_be_signed_and_esc_leaves_it_undecided(rig: Rig, journal: Journal) -> None:
     async def scenario() -> None:
         async with card(rig, journal) as (app, pilot, screen):
-            await look_at_all(pilot, screen)
-            await pilot.press("a")
+            await open_panel(pilot, screen)
             await pilot.pause()
             text = "\n".join(screen_text(app))
             assert "sign as ann@build-7" in text
@@ -159,16 +160,12 @@ def test_the_panel_shows_what_will_be_signed_and_esc_leaves_it_undecided(rig: Ri
     assert rig.desk.signed == []
 
 
-def test_another_context_resets_what_was_shown_and_closes_the_panel(rig: Rig) -> None:
+def test_another_context_resets_what_was_shown_and_closes_the_panel(rig: Rig, journal: Journal) -> None:
     from dataclasses import replace
-
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
 
     async def scenario() -> None:
         async with card(rig, journal) as (_app, pilot, screen):
-            await look_at_all(pilot, screen)
-            await pilot.press("a")
+            await open_panel(pilot, screen)
             assert screen.picture is not None
             changed = {**screen.picture.gate, "context_digest": "ee" * 32}
             screen.show_picture(replace(screen.picture, gate=changed))
@@ -179,14 +176,10 @@ def test_another_context_resets_what_was_shown_and_closes_the_panel(rig: Rig) ->
     asyncio.run(scenario())
 
 
-def test_a_decision_about_a_stale_card_is_refused_with_the_code(rig: Rig) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
-
+def test_a_decision_about_a_stale_card_is_refused_with_the_code(rig: Rig, journal: Journal) -> None:
     async def scenario() -> None:
         async with card(rig, journal) as (_app, pilot, screen):
-            await look_at_all(pilot, screen)
-            await pilot.press("a")
+            await open_panel(pilot, screen)
             panel = screen.query_one(SignPanel)
             assert panel.verdict is not None
             from dataclasses import replace
@@ -199,14 +192,10 @@ def test_a_decision_about_a_stale_card_is_refused_with_the_code(rig: Rig) -> Non
     assert rig.desk.signed == []
 
 
-def test_a_gate_that_another_closes_meanwhile_closes_the_panel(rig: Rig) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
-
+def test_a_gate_that_another_closes_meanwhile_closes_the_panel(rig: Rig, journal: Journal) -> None:
     async def scenario() -> None:
         async with card(rig, journal) as (app, pilot, screen):
-            await look_at_all(pilot, screen)
-            await pilot.press("a")
+            await open_panel(pilot, screen)
             decide(journal, "reject", who="bob@h", reason="too late")
             await app.engine.call(lambda _door: rig.desk.door._sync(RUN_ID))
             await until(pilot, lambda: not screen.query_one(SignPanel).is_open)
@@ -233,10 +222,9 @@ def test_who_may_not_decide_reads_why_and_who_has(rig: Rig) -> None:
     asyncio.run(scenario())
 
 
-def test_without_a_key_nothing_can_be_signed_and_the_card_says_why(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
-
+def test_without_a_key_nothing_can_be_signed_and_the_card_says_why(
+    rig: Rig, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def keyless() -> str:
         raise WfconsoleError("DECISION_NOT_APPLIED", "the key cannot be used", "wfconsole doctor")
 
@@ -291,6 +279,20 @@ def test_a_question_is_answered_by_one_of_its_choices(rig: Rig) -> None:
     assert json.loads(rig.desk.signed[0][0])["choice"] == "production"
 
 
+def test_the_key_that_answers_says_why_it_does_not_yet(rig: Rig) -> None:
+    journal = gated(question("ask", choices=("staging", "production")), context={})
+    rig.desk.door.add(journal)
+
+    async def scenario() -> None:
+        async with card(rig, journal, "ask#1") as (_, pilot, screen):
+            await pilot.press("enter")
+            assert note(screen) == "not all evidence was shown: answers"
+            await pilot.press("space")
+            assert note(screen) == ""  # it is no longer true
+
+    asyncio.run(scenario())
+
+
 def test_a_form_says_what_is_wrong_while_it_is_typed_and_signs_typed_values(rig: Rig) -> None:
     form = (
         InputSpec(name="count", type="integer", required=True, minimum=1, maximum=5, description="How many"),
@@ -321,10 +323,7 @@ def test_a_form_says_what_is_wrong_while_it_is_typed_and_signs_typed_values(rig:
     assert json.loads(rig.desk.signed[0][0])["answer"] == {"count": 4, "tone": "plain"}
 
 
-def test_a_reader_cannot_decide(rig: Rig) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
-
+def test_a_reader_cannot_decide(rig: Rig, journal: Journal) -> None:
     async def scenario() -> None:
         async with card(rig, journal, read_only=True) as (_, pilot, screen):
             await look_at_all(pilot, screen)
@@ -334,9 +333,7 @@ def test_a_reader_cannot_decide(rig: Rig) -> None:
     asyncio.run(scenario())
 
 
-def test_a_decision_that_the_store_did_not_take_says_how_to_repeat_it(rig: Rig) -> None:
-    journal = gated(context=stored(rig))
-    rig.desk.door.add(journal)
+def test_a_decision_that_the_store_did_not_take_says_how_to_repeat_it(rig: Rig, journal: Journal) -> None:
     rig.desk.door.send_error = WfconsoleError("STORE_BUSY", "locked")
 
     async def scenario() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.console.rig import Rig, screen_text, until
-from tests.fakes.journals import Journal, failed, plan, step
+from tests.fakes.journals import OK, Journal, failed, plan, step
 from wfconsole.console.lines import LineList
 from wfconsole.console.screens.templates import drift_lines, template_cells
 
@@ -34,6 +34,37 @@ def test_the_newest_events_of_all_runs_are_followed(rig: Rig) -> None:
             await until(pilot, lambda: 0 < len(rows.rows) < total // 2)
             await pilot.press("c", "enter")
             await until(pilot, lambda: app.board is not None and app.board.scope == "run")
+
+    asyncio.run(scenario())
+
+
+def test_the_newest_event_is_on_the_screen_from_the_first_picture_on(rig: Rig) -> None:
+    for place in range(12):
+        journal = Journal(plan(step("lint")), run_id=f"01{place:014}", workflow_id=str(place))
+        journal.play(lambda *_: OK)
+        rig.desk.door.add(journal)
+
+    async def scenario() -> None:
+        async with rig.open() as (app, pilot):
+            await pilot.press("5")
+            await until(pilot, lambda: len(app.screen.query_one(LineList).rows) > 30)
+            await until(pilot, lambda: any(line.startswith(">") for line in screen_text(app)))
+
+    asyncio.run(scenario())
+
+
+def test_an_event_about_an_artifact_says_which(rig: Rig) -> None:
+    journal = Journal(plan(step("lint")), run_id="01" + "a" * 14)
+    journal.play(lambda *_: OK)
+    rig.desk.door.add(journal)
+
+    async def scenario() -> None:
+        async with rig.open(size=(120, 30)) as (app, pilot):
+            await pilot.press("5")
+            await until(pilot, lambda: "artifact_recorded" in _text(app))
+            (line,) = [line for line in screen_text(app) if "artifact_recorded" in line and "lint" in line]
+            assert line.endswith("none: the run step declares no artifacts")
+            assert any("run_created" in line and line.endswith("quality-gate@1.0.0") for line in screen_text(app))
 
     asyncio.run(scenario())
 

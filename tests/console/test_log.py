@@ -3,15 +3,16 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.console.rig import Rig, screen_text, until
 from tests.fakes.journals import OK, Journal, command, plan, step
-from wfconsole.console.log_view import LogView
+from wfconsole.console.log_view import LogView, Section
 from wfconsole.control.log_lines import LogFile, compiled
+from wfconsole.control.log_times import LogTimes
 from wfconsole.ports import RunFolder
 
 RUN = "01eeeeeeeeeeeeee"
@@ -239,8 +240,9 @@ def test_a_log_file_has_the_lines_of_its_bytes(
     assert list(file.matching(pattern)) == hits
     assert file.search(pattern, first) == next((at for at in hits if at >= first), None)
     assert file.search(pattern, first, backward=True) == next((at for at in reversed(hits) if at < first), None)
-    offset = sum(len(line) + 1 for line in lines[:first])
-    assert file.line_of(min(offset, file.size)) == min(first, len(lines))
+    placed = [(sum(len(before) + 1 for before in whole[:at]), line) for at, line in enumerate(whole)]
+    assert file.placed(first, count) == placed[first : first + count]
+    assert file.picked(range(first, first + 100, 7)) == placed[first : first + 100 : 7]
 
 
 def test_a_line_of_a_hundred_megabytes_is_cut_and_costs_no_memory(tmp_path: Path) -> None:
@@ -254,8 +256,8 @@ def test_a_line_of_a_hundred_megabytes_is_cut_and_costs_no_memory(tmp_path: Path
     log = LogFile(lambda: path.open("rb", buffering=0))
     tracemalloc.start()
     log.grow()
-    page = log.read(0, 2)
-    assert [len(page[0]), page[1]] == [64 * 1024, b"last"]
+    (_, wide), last = log.placed(0, 2)
+    assert [len(wide), last] == [64 * 1024, (path.stat().st_size - 5, b"last")]
     assert list(log.matching(compiled("needle|last"))) == [0, 1]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -296,6 +298,53 @@ def test_t_shows_about_when_each_line_was_written(rig: Rig) -> None:
             assert "~" not in lines["four"]
             await pilot.press("t")
             await until(pilot, lambda: "~10:00:00.500" not in _text(app))
+
+    asyncio.run(scenario())
+
+
+def test_a_page_with_times_costs_one_read_a_stream(rig: Rig, tmp_path: Path) -> None:
+    _run(rig, stdout=b"one\n")
+    path, opened = tmp_path / "large", []
+    path.write_bytes(b"".join(b"line %d\n" % at for at in range(5000)))
+
+    def counted() -> BinaryIO:
+        opened.append(path)
+        return path.open("rb", buffering=0)
+
+    async def scenario() -> None:
+        async with rig.open() as (app, pilot):
+            app.open_log(RUN, "unit")
+            await until(pilot, lambda: "one" in _text(app))
+            section = Section(key="x", title="command 1  stdout", file=LogFile(counted), times=LogTimes(b"0 1000000"))
+            section.file.grow()
+            view = app.screen.query_one(LogView)
+            view.book.sections = [section]
+            view.with_times = True
+            view.top = 4000
+            opened.clear()
+            view.changed()
+            assert len(opened) == 1
+            await until(pilot, lambda: "~00:00:00.000 line 3999" in _text(app))
+
+    asyncio.run(scenario())
+
+
+def test_the_end_of_a_wrapped_log_can_be_reached(rig: Rig) -> None:
+    _run(rig, stdout=b"".join(b"%d %s\n" % (at, b"wide " * 60) for at in range(40)) + b"the end\n", stderr=b"boom\n")
+
+    async def scenario() -> None:
+        async with rig.open() as (app, pilot):
+            app.open_log(RUN, "unit")
+            await until(pilot, lambda: "boom" in _text(app))
+            await pilot.press("w")
+            await until(pilot, lambda: "HELD" not in screen_text(app)[0] and "boom" in _text(app))
+            assert "39 wide" in _text(app)
+            await pilot.press("g", "G")
+            await until(pilot, lambda: "the end" in _text(app) and "boom" in _text(app))
+            await pilot.press("k")
+            await until(pilot, lambda: "boom" not in _text(app))
+            await pilot.press("j", "j", "j")
+            await until(pilot, lambda: "boom" in _text(app))
 
     asyncio.run(scenario())
 

@@ -149,7 +149,7 @@ def test_the_next_start_ends_a_removal_that_was_killed(wf: Wfconsole) -> None:
     assert wf.rows("SELECT finished_at IS NOT NULL AS ended FROM tombstones") == [{"ended": 1}]
 
 
-def test_gc_lists_and_then_removes(wf: Wfconsole) -> None:
+def test_exec_block_gap_2_gc_lists_and_then_removes(wf: Wfconsole) -> None:
     async def some(yard: Yard) -> None:
         await yard.ended("run-1", retention={"count": 1}, at=yard.now - 10 * DAY)
         await yard.ended("run-2", retention={"count": 1}, at=yard.now - 5 * DAY)

@@ -95,6 +95,40 @@ def test_quitting_asks_what_becomes_of_live_runs_and_detaching_keeps_them_going(
     assert wf.rows(MARKS.format(run_id)) == ONCE
 
 
+def test_quitting_with_a_pause_leaves_once_the_run_is_paused(wf: Wfconsole) -> None:
+    with console(wf) as on:
+        run_id = holding(on, wf)
+        on.press("\x11", "This console drives 1 run")
+        on.press("jj", ">pause it")
+        on.press("\r", "leaving when 1 run has paused")
+        let_go(wf, run_id, "one")
+        assert on.end() == 0
+        restored(on)
+    assert wf.show(run_id)["status"] == "paused"
+    assert not containers(run_id)
+    assert wf.run("resume", run_id).code == 0
+    assert wf.run("worker", "--until-idle").code == 0
+    assert wf.show(run_id)["status"] == "succeeded"
+    assert wf.rows(MARKS.format(run_id)) == ONCE
+
+
+def test_who_waits_for_a_run_to_end_and_then_stays_is_not_left_alone(wf: Wfconsole) -> None:
+    with console(wf) as on:
+        run_id = holding(on, wf)
+        on.press("\x11", "This console drives 1 run")
+        on.press("j", ">wait for it")
+        on.press("\r", "leaving when 1 run has ended")
+        on.press("\x11", "This console drives 1 run")
+        on.leaves("This console drives")
+        on.shows("staying")
+        let_go(wf, run_id, "one")
+        assert ended(wf, run_id) == "succeeded"
+        on.shows("succeeded in")
+        on.press("5", "EVENTS")
+        on.keys("D")
+        assert on.end() == 0
+
+
 def test_quitting_without_runs_restores_the_terminal(wf: Wfconsole) -> None:
     with console(wf) as on:
         on.shows("RUNS")
@@ -144,16 +178,6 @@ def test_a_resize_to_nothing_and_back_is_survived(wf: Wfconsole) -> None:
         on.press("1", "RUNS", "? help")
         on.keys("\x11")
         assert on.end() == 0
-
-
-def test_ctrl_z_and_sigtstp_do_not_stop_the_engine(wf: Wfconsole) -> None:
-    with console(wf) as on:
-        run_id = holding(on, wf)
-        on.keys("\x1a")
-        on.process.send_signal(signal.SIGTSTP)
-        let_go(wf, run_id, "one")
-        assert ended(wf, run_id) == "succeeded"
-        on.shows("succeeded")
 
 
 def test_after_sigstop_and_sigcont_keys_and_pictures_are_there_again(wf: Wfconsole) -> None:

@@ -66,7 +66,7 @@ def _act(
     )  # fmt: skip
 
 
-ACTIONS: tuple[Action, ...] = (
+_SHARED: tuple[Action, ...] = (
     _act("everywhere.runs", "1", "runs", "Go to the runs", "go('runs')", shown=False),
     _act("everywhere.approvals", "2", "approvals", "Go to what waits for a person", "go('approvals')", shown=False),
     _act("everywhere.recipes", "3", "recipes", "Go to the recipes", "go('recipes')", shown=False),
@@ -79,6 +79,8 @@ ACTIONS: tuple[Action, ...] = (
     _act("everywhere.repaint", "ctrl+l", "repaint", "Draw the screen anew", "repaint", shown=False),
     _act("everywhere.copy", "y", "copy", "Copy: id, command line, path, line or JSON", "copy_menu", shown=False),
     _act("everywhere.detach", "D", "detach", "Leave; runs of this console go on in a worker", "detach", shown=False),
+    _act("everywhere.suspend", "ctrl+z", "suspend", "Stop; a worker takes its runs, fg brings the console back",
+         "suspend_process", shown=False, priority=True),
     _act("everywhere.quit", "ctrl+q", "quit", "Leave the console", "request_quit", shown=False, priority=True),
     _act("list.down", "down,j", "down", "Next row", "move(1)", shown=False, palette=False),
     _act("list.up", "up,k", "up", "Row before", "move(-1)", shown=False, palette=False),
@@ -92,36 +94,37 @@ ACTIONS: tuple[Action, ...] = (
 )  # fmt: skip
 """What every screen has; each screen adds its own by `register`."""
 
-_MORE: dict[str, tuple[Action, ...]] = {}
+_TABLE: dict[str, tuple[Action, ...]] = dict.fromkeys(SCOPES, ())
 
 
 def register(*actions: Action) -> tuple[Action, ...]:
     """Add the actions of one screen, by the module that has it. The same table twice changes nothing."""
     for scope in {action.scope for action in actions}:
-        _MORE[scope] = tuple(action for action in actions if action.scope == scope)
+        if scope not in SCOPES:
+            raise ValueError(f"no such scope: {scope}")
+        _TABLE[scope] = tuple(action for action in actions if action.scope == scope)
     return actions
 
 
+register(*_SHARED)
 act = _act
 
 
 def all_actions() -> tuple[Action, ...]:
     """Every action there is, in the order of the scopes."""
-    found = [*ACTIONS, *(action for actions in _MORE.values() for action in actions)]
-    order = list(SCOPES)
-    return tuple(sorted(found, key=lambda action: order.index(action.scope)))
+    return tuple(action for actions in _TABLE.values() for action in actions)
 
 
 def of_scope(scope: str) -> tuple[Action, ...]:
-    return tuple(action for action in all_actions() if action.scope == scope)
+    return _TABLE.get(scope, ())
 
 
-def bindings(scope: str, *, read_only: bool = False) -> list[Binding]:
-    """The Textual bindings of a scope; those that change something are not there when read-only."""
+def bindings(scope: str) -> list[Binding]:
+    """The Textual bindings of a scope."""
     return [
         Binding(",".join(action.keys), action.method, action.name, show=False, id=action.id, priority=action.priority)
         for action in of_scope(scope)
-        if action.keys and not (read_only and action.changes)
+        if action.keys
     ]
 
 

@@ -16,7 +16,9 @@ from textual.message import Message
 from textual.widgets import Input
 
 from wfconsole.console.card_keys import bindings
-from wfconsole.console.evidence import StatusLine, gutter
+from wfconsole.console.chrome import StatusLine
+from wfconsole.console.evidence import gutter
+from wfconsole.console.root import console_of
 from wfconsole.domain.codec import from_json
 from wfconsole.domain.inputs import Problem, bind_inputs, bind_value
 from wfconsole.domain.plan import InputSpec, Json
@@ -61,7 +63,7 @@ class AnswerField(Vertical):
         """Say what is wrong with what is typed now."""
         problem = bind_value(self.spec, self.typed, textual=True)[1] if self.typed else None
         told = self.query_one("#told", StatusLine)
-        edge = gutter(ascii_only=self.app.settings.ascii_only)  # type: ignore[attr-defined]  # the console's app has them
+        edge = gutter(ascii_only=console_of(self).settings.ascii_only)
         if problem is None:
             told.show(f" {edge} {describe(self.spec)}", "muted")
         else:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual.app import App
 from textual.binding import BindingType
-from textual.events import Print
+from textual.events import Event, Key, Print
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
@@ -30,6 +30,7 @@ from wfconsole.console.notices import notification, window_title
 from wfconsole.console.screens.board import Board
 from wfconsole.console.screens.dialog import ChoiceDialog, ConfirmDialog
 from wfconsole.console.settings import ConsoleSettings
+from wfconsole.console.suspending import ask_suspend
 from wfconsole.console.terminal import Terminal
 from wfconsole.console.theme import Palette, fallback, read_themes
 from wfconsole.ports import WfconsoleError
@@ -85,13 +86,16 @@ class Console(App[None]):
         """Seconds from a signal to the end of the process, come what may; None leaves the process alone."""
         self.is_let_go = True
         self.has_worker = False
-        self.engine = Engine(wiring.open_door, interval=settings.frame_seconds)
+        self.engine = self._new_engine()
         self.themes, self.theme_problems = read_themes(settings.themes)
         self.palette: Palette = self.themes.get(settings.theme or DEFAULT_THEME) or fallback()
         super().__init__(driver_class=Terminal)
         for palette in (*self.themes.values(), fallback()):
             self.register_theme(palette.to_textual())
         self.theme = self.palette.name
+
+    def _new_engine(self) -> Engine:
+        return Engine(self.wiring.open_door, interval=self.settings.frame_seconds)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         found = super().get_line_filters()
@@ -109,6 +113,14 @@ class Console(App[None]):
         chosen, problems = keymap(self.settings.keys)
         self.set_keymap(chosen)
         self.theme_problems += problems
+
+    def start_engine(self) -> None:
+        """In place of one that was stopped; what is on the screen goes on with it."""
+        self.engine = self._new_engine()
+        self.engine.start()
+        self.engine.go()
+        if self.board is not None:
+            self.board.on_screen_resume()
 
     def on_mount(self) -> None:
         install_signals(self)
@@ -155,10 +167,20 @@ class Console(App[None]):
         """The screen on top, unless that is a dialog."""
         return self.screen if isinstance(self.screen, Board) else None
 
-    def say(self, text: str, role: str = "muted") -> None:
-        """One line above the keys of the screen on top."""
+    @property
+    def terminal(self) -> Terminal | None:
+        """None where there is none, as in tests."""
+        return self._driver if isinstance(self._driver, Terminal) else None
+
+    def say(self, text: str, role: str = "muted", *, passing: bool = False) -> None:
+        """A few words above the keys of the screen on top; see `Board.say`."""
         if self.board is not None:
-            self.board.say(text, role)
+            self.board.say(text, role, passing=passing)
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key) and self.board is not None:
+            self.board.before_key()
+        await super().on_event(event)
 
     def background(self, work: Work, group: str) -> None:
         """Carry out `work` beside the drawing, in place of what goes on in `group`; its error is said."""
@@ -176,7 +198,7 @@ class Console(App[None]):
         elif self.current_mode != "runs":
             self.switch_mode("runs")
         else:
-            self.say("ctrl+q leaves the console")
+            self.say("ctrl+q leaves the console", passing=True)
 
     def action_repaint(self) -> None:
         self.refresh(repaint=True, layout=True)
@@ -268,7 +290,7 @@ class Console(App[None]):
             self.say(told(error), "error")
             return None
         if answer.refusal is not None:
-            self.say(f"{answer.refusal.reason}" + (f" - {answer.refusal.hint}" if answer.refusal.hint else ""), "note")
+            self.say(" - ".join(filter(None, (answer.refusal.reason, answer.refusal.hint))), "note", passing=True)
             return None
         if not answer.owned:
             self.drive(run_id)
@@ -313,6 +335,9 @@ class Console(App[None]):
     def action_request_quit(self) -> None:
         ask_quit(self)
 
+    def action_suspend_process(self) -> None:
+        ask_suspend(self)
+
     def action_detach(self) -> None:
         self.detached = bool(self.engine.driven)
         leave(self)
@@ -344,7 +369,7 @@ class Console(App[None]):
     def action_copy_menu(self) -> None:
         offers = self.board.copies() if self.board is not None else []
         if not offers:
-            self.say("nothing to copy here")
+            self.say("nothing to copy here", passing=True)
             return
         texts = dict(offers)
         choices = [(name, f"{name:<14}{text.splitlines()[0] if text else ''}") for name, text in offers]

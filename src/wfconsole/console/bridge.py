@@ -87,6 +87,7 @@ class Engine:
         self._door.set_running_or_notify_cancel()  # a screen that is left before the store is open cancels its wait alone
         self._stopping: asyncio.Event | None = None
         self._may_open: asyncio.Event | None = None
+        self._asked: set[Future[Any]] = set()
         self.driven: dict[str, asyncio.Task[None]] = {}
         """Runs that this process drives, by id; changed on the engine's loop only."""
 
@@ -128,7 +129,15 @@ class Engine:
         async def inside() -> _Value:
             return await work(await asyncio.wrap_future(self._door))
 
-        return asyncio.wrap_future(self._submit(inside()))
+        asked = self._submit(inside())
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
+        return asyncio.wrap_future(asked)
+
+    async def answered(self) -> None:
+        """Until nobody waits for an answer of `call`."""
+        while self._asked:
+            await asyncio.wait([asyncio.wrap_future(one) for one in tuple(self._asked)])
 
     def stream(
         self, work: Callable[[Door], AsyncIterator[_Value]], deliver: Callable[[_Value], None],

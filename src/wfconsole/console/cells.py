@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from wfconsole.console.actions import bindings
-from wfconsole.console.theme import Palette
+from wfconsole.console.root import console_of
 from wfconsole.views.fan_out import mark, next_failure
 
 _GROUP = 10
@@ -63,8 +63,8 @@ class CellGrid(ScrollView, can_focus=True):
         self.virtual_size = Size(self.size.width, self._height)
 
     def render_line(self, y: int) -> Strip:
-        palette: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
-        ascii_only: bool = self.app.settings.ascii_only  # type: ignore[attr-defined]
+        palette = console_of(self).palette
+        ascii_only = console_of(self).settings.ascii_only
         line = int(self.scroll_offset.y) + y
         first = line * self._per_line
         if first >= len(self.statuses):

@@ -12,9 +12,15 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from wfconsole.console.actions import Action, key_name
-from wfconsole.console.text import fitted, segment
+from wfconsole.console.root import console_of
+from wfconsole.console.text import fitted, segment, wrapped
 from wfconsole.console.theme import Palette
 from wfconsole.views.safe_text import safe_text
+
+_MOST = 3
+"""Lines of a note."""
+_ROOMY = 20
+"""A screen of so many lines has room for them."""
 
 
 class _Line(Widget):
@@ -23,8 +29,7 @@ class _Line(Widget):
 
     @property
     def palette(self) -> Palette:
-        found: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
-        return found
+        return console_of(self).palette
 
 
 class TitleBar(_Line):
@@ -48,13 +53,11 @@ class TitleBar(_Line):
         return Strip([Segment(left, style), Segment(right + " ", style)]).adjust_cell_length(width, style)
 
 
-class Note(_Line):
-    """One line above the keys: what just happened, why a key did nothing, what is being waited for."""
+class StatusLine(_Line):
+    """One line of ours: what can be done now, or why not. `text` may hold names: it is made safe."""
 
-    DEFAULT_CSS = "Note { dock: bottom; margin-bottom: 1; }"
-
-    def __init__(self) -> None:
-        super().__init__(id="note")
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
         self.text, self._role = "", "muted"
 
     def show(self, text: str, role: str = "muted") -> None:
@@ -65,6 +68,36 @@ class Note(_Line):
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - it has one line
         style = self.palette.style(self._role)
         return Strip([segment(f" {self.text}", style, self.size.width)])
+
+
+class Note(StatusLine):
+    """Above the keys: what just happened, why a key did nothing, what is being waited for; on several lines if it must be."""
+
+    DEFAULT_CSS = "Note { dock: bottom; margin-bottom: 1; }"
+
+    def __init__(self) -> None:
+        super().__init__(id="note")
+
+    @property
+    def _lines(self) -> list[str]:
+        return wrapped(safe_text(self.text), max(1, self.size.width - 2))
+
+    def show(self, text: str, role: str = "muted") -> None:
+        super().show(text, role)
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        most = _MOST if self.app.size.height >= _ROOMY else 1
+        self.styles.height = min(most, len(self._lines)) if self.size.width else 1
+
+    def render_line(self, y: int) -> Strip:
+        lines, style = self._lines, self.palette.style(self._role)
+        last = y == self.size.height - 1
+        text = " ".join(lines[y:]) if last else lines[y] if y < len(lines) else ""
+        return Strip([segment(f" {text}", style, self.size.width)])
 
 
 class KeyLine(_Line):

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.actions import SkipAction
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -19,6 +20,7 @@ from textual.strip import Strip
 from wfconsole.console.actions import bindings
 from wfconsole.console.evidence import gutter
 from wfconsole.console.patch import Changed, FileText
+from wfconsole.console.root import console_of, room_of
 from wfconsole.console.text import fitted
 from wfconsole.console.theme import Palette
 from wfconsole.views.safe_text import safe_text
@@ -98,12 +100,11 @@ class DiffView(ScrollView, can_focus=True):
 
     @property
     def _palette(self) -> Palette:
-        found: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
-        return found
+        return console_of(self).palette
 
     @property
     def _edge(self) -> str:
-        return gutter(ascii_only=self.app.settings.ascii_only)  # type: ignore[attr-defined]
+        return gutter(ascii_only=console_of(self).settings.ascii_only)
 
     def render_line(self, y: int) -> Strip:
         width, palette = self.size.width, self._palette
@@ -114,7 +115,8 @@ class DiffView(ScrollView, can_focus=True):
         if self.text is None or row >= self.count:
             pieces = [Segment(f" {safe_text(self.note)}", palette.style("muted"))] if y == 1 and self.note else []
             return Strip(pieces).adjust_cell_length(width, base)
-        pieces = self._side_by_side(row, width) if self.side else self._one(row, width)
+        room = room_of(self)
+        pieces = self._side_by_side(row, room) if self.side else self._one(row, room)
         return Strip(pieces).adjust_cell_length(width, base)
 
     def _head(self, width: int) -> list[Segment]:
@@ -180,7 +182,8 @@ class DiffView(ScrollView, can_focus=True):
         self.scroll_to(y=0 if to < 0 else self.count, animate=False, immediate=True)
 
     def action_select(self) -> None:
-        """Nothing here opens."""
+        """Nothing here opens; on some screens the key means something else."""
+        raise SkipAction
 
 
 def _number(number: int | None) -> str:

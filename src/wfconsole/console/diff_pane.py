@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
 
 from textual import work
 from textual.app import ComposeResult
@@ -19,13 +19,12 @@ from wfconsole.console.diff import DiffView
 from wfconsole.console.evidence import EvidencePane
 from wfconsole.console.lines import Cell, Column, LineList, Row
 from wfconsole.console.patch import SMALL, Changed, FileText, Patch, load, sampled
+from wfconsole.console.root import console_of
+from wfconsole.control.door import Door
 from wfconsole.domain.plan import Json
 from wfconsole.ports import WfconsoleError
 from wfconsole.views.evidence import Told
 from wfconsole.views.words import plural
-
-if TYPE_CHECKING:
-    from wfconsole.console.app import Console
 
 WIDE = 100
 _ROLES = {"A": "diff-add", "D": "diff-del"}
@@ -99,14 +98,14 @@ class DiffPane(Container):
         if not sha256:
             self._take(sampled(diff), note)
             return
-        engine = cast("Console", self.app).engine
+        engine = console_of(self).engine
 
-        async def where(door: object) -> object:
-            return door.artifacts.path(sha256)  # type: ignore[attr-defined]  # a Door
+        async def where(door: Door) -> Path:
+            return door.artifacts.path(sha256)
 
         try:
             path = await engine.call(where)
-            self._take(await asyncio.to_thread(load, path, sha256), note)  # type: ignore[arg-type]  # a Path
+            self._take(await asyncio.to_thread(load, path, sha256), note)
         except (WfconsoleError, OSError) as error:
             self._take(sampled(diff), error.message if isinstance(error, WfconsoleError) else str(error), whole=False)
 
@@ -119,7 +118,7 @@ class DiffPane(Container):
             self.is_open = True
             self.post_message(self.Opened())
         else:
-            self.app.say(f"the complete diff is not here: {note}", "error")  # type: ignore[attr-defined]
+            console_of(self).say(f"the complete diff is not here: {note}", "error")
 
     def show_file(self, at: int) -> None:
         """Show one file's lines."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
+from textual.actions import SkipAction
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -19,33 +19,19 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from wfconsole.console.actions import bindings
-from wfconsole.console.text import fitted
-from wfconsole.console.theme import Palette
+from wfconsole.console.root import console_of, room_of
+from wfconsole.console.text import fitted, wrapped
 from wfconsole.views.evidence import Part, Told
 from wfconsole.views.safe_text import safe_text
 
 _LABEL = 10
-_BREAK = 24
-"""A line is broken at a space when there is one in so many cells before its end."""
+_BORDER = 4
+"""Cells of the border between label and text, with its blanks."""
 
 
 def gutter(*, ascii_only: bool) -> str:
     """The border between our words and a run's."""
     return "|" if ascii_only else "│"
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """`text`, safe already, in lines of at most `width` cells."""
-    out, indent = [], len(text) - len(text.lstrip(" "))
-    while cell_len(text) > width > 0:
-        head = chop_cells(text, width)[0]
-        space = head.rfind(" ", max(indent + 1, len(head) - _BREAK))
-        at = space + 1 if space > 0 else len(head)
-        out.append(text[:at].rstrip(" "))
-        text = " " * min(indent, width // 2) + text[at:].lstrip(" ")
-        if at <= indent:  # no progress is possible in so few cells
-            break
-    return [*out, text]
 
 
 class EvidencePane(ScrollView, can_focus=True):
@@ -71,11 +57,11 @@ class EvidencePane(ScrollView, can_focus=True):
     def height_of(self, width: int) -> int:
         """How many lines these take in so many cells."""
         label = _LABEL if any(line.label for line in self.lines) else 0
-        return sum(len(wrapped(safe_text(line.text), max(1, width - label - 4))) for line in self.lines)
+        return sum(len(wrapped(safe_text(line.text), max(1, width - label - _BORDER))) for line in self.lines)
 
     def _lay_out(self) -> None:
         self._label = _LABEL if any(line.label for line in self.lines) else 0
-        room = max(1, self.size.width - self._label - 4)
+        room = max(1, room_of(self) - self._label - _BORDER)
         self._drawn = [
             Told(line.label if at == 0 else "", piece, line.role)
             for line in self.lines
@@ -87,9 +73,13 @@ class EvidencePane(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         self._lay_out()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """It takes a cell: without this the last character of a full line would stand behind it."""
+        self._lay_out()
+
     def render_line(self, y: int) -> Strip:
-        palette: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
-        edge = gutter(ascii_only=self.app.settings.ascii_only)  # type: ignore[attr-defined]
+        palette = console_of(self).palette
+        edge = gutter(ascii_only=console_of(self).settings.ascii_only)
         width, at = self.size.width, int(self.scroll_offset.y) + y
         if at >= len(self._drawn):
             return Strip.blank(width, palette.style("text"))
@@ -97,7 +87,7 @@ class EvidencePane(ScrollView, can_focus=True):
         label = f" {line.label.ljust(self._label)}" if self._label else ""
         pieces = [
             Segment(f"{label} {edge} ", palette.style("muted")),
-            Segment(fitted(line.text, max(0, width - self._label - 4)), palette.style(line.role)),
+            Segment(fitted(line.text, max(0, room_of(self) - self._label - _BORDER)), palette.style(line.role)),
         ]
         return Strip(pieces).adjust_cell_length(width, palette.style("text"))
 
@@ -114,7 +104,8 @@ class EvidencePane(ScrollView, can_focus=True):
         self.scroll_to(y=0 if to < 0 else len(self._drawn), animate=False, immediate=True)
 
     def action_select(self) -> None:
-        """Nothing here opens."""
+        """Nothing here opens; on some screens the key means something else."""
+        raise SkipAction
 
 
 class EvidenceTabs(Widget):
@@ -142,7 +133,7 @@ class EvidenceTabs(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - it has one line
-        palette: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
+        palette = console_of(self).palette
         width, base = self.size.width, palette.style("text")
         pieces = [Segment(" ", base)]
         for name, is_current, was_shown in self._parts:
@@ -156,24 +147,3 @@ class EvidenceTabs(Widget):
             pieces.append(Segment(right.rjust(width - used), palette.style("muted")))
         self.text = "".join(piece.text for piece in pieces)
         return Strip(pieces).adjust_cell_length(width, base)
-
-
-class StatusLine(Widget):
-    """One line of ours under the body: what can be done now, or why not. `text` may hold names: it is made safe."""
-
-    DEFAULT_CSS = "StatusLine { height: 1; width: 1fr; }"
-    can_focus = False
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
-        self.text, self._role = "", "muted"
-
-    def show(self, text: str, role: str = "muted") -> None:
-        if (text, role) != (self.text, self._role):
-            self.text, self._role = text, role
-            self.refresh()
-
-    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - it has one line
-        palette: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
-        text = fitted(f" {safe_text(self.text)}", self.size.width)
-        return Strip([Segment(text, palette.style(self._role))])

@@ -19,6 +19,7 @@ from wfconsole.views.words import plural
 
 if TYPE_CHECKING:
     from wfconsole.console.app import Console
+    from wfconsole.control.door import Door
 
 HANGUP = 128 + signal.SIGHUP
 TERMINATED = 128 + signal.SIGTERM
@@ -96,23 +97,52 @@ def _answered(app: Console, answer: str | None) -> None:
         case "detach":
             app.detached = True
             leave(app)
-        case "wait" | "pause":
-            app.background(partial(_drained, app, pause=answer == "pause"), "leaving")
+        case "wait":
+            app.background(partial(_ended, app), "leaving")
+        case "pause":
+            app.background(partial(_paused, app), "leaving")
         case _:
+            app.workers.cancel_group(app, "leaving")  # what was answered before
             app.say("staying")
 
 
-async def _drained(app: Console, *, pause: bool) -> None:
+async def _ended(app: Console) -> None:
     """Leave when no run is driven any more."""
+    _say_when(app, len(app.engine.driven), "ended")
+    await app.engine.idle()
+    leave(app)
+
+
+def _say_when(app: Console, count: int, done: str) -> None:
+    app.say(f"leaving when {plural(count, 'run')} {'has' if count == 1 else 'have'} {done}; ctrl+q asks again")
+
+
+async def _paused(app: Console) -> None:
+    """Leave when every run that is driven has come to rest: a paused one stays this console's until then."""
     from wfconsole.domain.facts import PauseRun
 
-    runs = list(app.engine.driven)
-    if pause:
+    still: set[str] = set()
+    while runs := set(app.engine.driven) - still:
+        _say_when(app, len(runs), "paused")
         for run_id in runs:
             await app.command(
                 run_id,
                 lambda fact_id, at, actor: PauseRun(fact_id=fact_id, at=at, actor=actor, reason="the console was left"),
             )
-    app.say(f"leaving when {plural(len(runs), 'run')} {'paused' if pause else 'ended'}; ctrl+q asks again")
-    await app.engine.idle()
+        for run_id in runs:
+            await app.engine.call(partial(_rest, run_id=run_id))
+        still |= runs
     leave(app)
+
+
+async def _rest(door: Door, run_id: str) -> None:
+    """Until the run is paused or over."""
+    from wfconsole.domain.events import RunPaused, RunResumed
+
+    paused = False
+    async for records in door.watch(run_id):
+        for record in records:
+            if isinstance(record.event, RunPaused | RunResumed):
+                paused = isinstance(record.event, RunPaused)
+        if paused:
+            return

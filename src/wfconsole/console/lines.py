@@ -22,6 +22,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from wfconsole.console.actions import bindings
+from wfconsole.console.root import console_of, room_of
 from wfconsole.console.text import segment
 from wfconsole.console.theme import Palette
 
@@ -79,6 +80,12 @@ class Column:
     title: str
     width: int | None = None
     right: bool = False
+
+
+def columns(titles: Sequence[str], widths: Sequence[int | None], *, right: Sequence[int] = ()) -> tuple[Column, ...]:
+    """A column for each title; `right` are the places of those that are aligned to the right."""
+    named = zip(titles, widths, strict=True)
+    return tuple(Column(title, width, right=at in right) for at, (title, width) in enumerate(named))
 
 
 def _blank_look(style: Style | None) -> object:
@@ -209,7 +216,7 @@ class LineList(ScrollView, can_focus=True):
     def _spans(self) -> list[tuple[int, int]]:
         """Left edge and width of each column in the width there is now."""
         fixed = sum(column.width for column in self.columns if column.width is not None)
-        rest = max(0, self.size.width - fixed - len(self.columns))
+        rest = max(0, room_of(self) - fixed - len(self.columns))
         spans, left = [], 1
         for column in self.columns:
             width = rest if column.width is None else column.width
@@ -245,17 +252,17 @@ class LineList(ScrollView, can_focus=True):
     def _show_cursor(self) -> None:
         height = max(1, self.size.height - self._top)
         first = int(self.scroll_offset.y)
-        if self.cursor < first:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
-        elif self.cursor >= first + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
+        if not first <= self.cursor < first + height:
+            y = self.cursor if self.cursor < first else self.cursor - height + 1
+            # Forced: else nothing moves as long as the scroll bar, which comes with the next layout, is not there.
+            self.scroll_to(y=y, animate=False, immediate=True, force=True)
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self.rows) + self._top)
         self._show_cursor()
 
     def render_line(self, y: int) -> Strip:
-        palette: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
+        palette = console_of(self).palette
         width = self.size.width
         if self._header and y == 0:
             return self._strip(

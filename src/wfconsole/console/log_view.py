@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rich.cells import chop_cells
 from rich.segment import Segment
@@ -18,6 +19,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from wfconsole.console.root import console_of
 from wfconsole.console.text import fitted, segment
 from wfconsole.console.theme import Palette
 from wfconsole.control.log_lines import LogFile
@@ -48,6 +50,15 @@ class Section:
         return self.file.shown_lines if self.kept is None else len(self.kept)
 
 
+class LogLine(NamedTuple):
+    """A line of a section, which begins at the byte `offset`; `number` None: the section's title."""
+
+    section: Section
+    number: int | None = None
+    data: bytes = b""
+    offset: int = 0
+
+
 @dataclass(slots=True)
 class LogBook:
     """Sections one after another: row 0 of each is its title, then its lines."""
@@ -76,21 +87,25 @@ class LogBook:
             row += section.count + 1
         return 0
 
-    def read(self, row: int, count: int) -> list[tuple[Section, int | None, bytes]]:
-        """(section, line number or None for its title, bytes) from `row` on."""
-        found: list[tuple[Section, int | None, bytes]] = []
+    def read(self, row: int, count: int) -> list[LogLine]:
+        """What stands from `row` on."""
+        found: list[LogLine] = []
         for section in self.sections:
             if row > section.count:
                 row -= section.count + 1
                 continue
             if row == 0:
-                found.append((section, None, b""))
+                found.append(LogLine(section))
                 row = 1
-            found += [(section, at, line) for at, line in _lines(section, row - 1, count - len(found))]
+            found += _lines(section, row - 1, count - len(found))
             row = 0
             if len(found) >= count:
                 break
         return found[:count]
+
+    def lines(self, row: int, count: int) -> list[bytes]:
+        """Those of the next `count` rows that are no titles."""
+        return [line.data for line in self.read(row, count) if line.number is not None]
 
 
 def _place(kept: Sequence[int], line: int) -> int:
@@ -99,10 +114,14 @@ def _place(kept: Sequence[int], line: int) -> int:
     return min(bisect_left(kept, line), max(0, len(kept) - 1))
 
 
-def _lines(section: Section, first: int, count: int) -> list[tuple[int, bytes]]:
+def _lines(section: Section, first: int, count: int) -> list[LogLine]:
     if section.kept is None:
-        return list(enumerate(section.file.read(first, count), first))
-    return [(at, line) for at in section.kept[first : first + count] for line in section.file.read(at, 1)]
+        numbers: Sequence[int] = range(first, first + count)
+        placed = section.file.placed(first, count)
+    else:
+        numbers = section.kept[first : first + count]
+        placed = section.file.picked(numbers)
+    return [LogLine(section, at, line, offset) for at, (offset, line) in zip(numbers, placed, strict=False)]
 
 
 def error_pattern() -> re.Pattern[bytes]:
@@ -110,9 +129,9 @@ def error_pattern() -> re.Pattern[bytes]:
     return _ERROR
 
 
-def clock_text(section: Section, number: int) -> str:
+def clock_text(line: LogLine) -> str:
     """About when a line was written, in `_CLOCK` cells: ``~10:31:02.114`` UTC; nothing where nobody looked on."""
-    moment = section.times.at(section.file.offset_of(number))
+    moment = line.section.times.at(line.offset)
     return " " * _CLOCK if moment is None else f"~{iso(moment)[11:23]} "
 
 
@@ -142,7 +161,16 @@ class LogView(Widget, can_focus=True):
     @property
     def bottom(self) -> int:
         """The `top` that shows the end."""
-        return max(0, self.book.count - max(1, self.size.height))
+        height = max(1, self.size.height)
+        if not self.wrap:
+            return max(0, self.book.count - height)
+        top, left = self.book.count, height
+        for line in reversed(self.book.read(max(0, top - height), height)):
+            left -= len(self._pieces(shown(line.data))) if line.number is not None else 1
+            if left < 0:
+                break
+            top -= 1
+        return max(0, min(top, self.book.count - 1))
 
     @property
     def at_end(self) -> bool:
@@ -176,35 +204,32 @@ class LogView(Widget, can_focus=True):
 
     @property
     def _palette(self) -> Palette:
-        found: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
-        return found
+        return console_of(self).palette
 
     def _drawn(self) -> list[Strip]:
         height, width = self.size.height, self.size.width
         if not height or not width:
             return []
         rows: list[Strip] = []
-        for at, (section, number, line) in enumerate(self.book.read(self.top, height)):
-            rows += self._strips(section, number, line, width, current=self.top + at == self.current)
+        for at, line in enumerate(self.book.read(self.top, height)):
+            rows += self._strips(line, width, current=self.top + at == self.current)
             if len(rows) >= height:
                 break
         return rows[:height]
 
-    def _strips(self, section: Section, number: int | None, line: bytes, width: int, *, current: bool) -> list[Strip]:
-        palette = self._palette
-        if number is None:
+    def _strips(self, line: LogLine, width: int, *, current: bool) -> list[Strip]:
+        palette, section, data = self._palette, line.section, line.data
+        if line.number is None:
             style = palette.style("title")
             told = section.failed or (
                 "" if section.count else "nothing that fits" if section.kept is not None else "nothing"
             )
             return [Strip([segment(f" {section.title}  {told}".rstrip(), style, width)])]
         role = "failed" if section.is_error else "text"
-        mark = Segment(">" if current else "!" if _ERROR.search(line[:_MARKED]) else " ", palette.style("note"))
-        clock = [Segment(clock_text(section, number), palette.style("muted"))] if self.with_times else []
-        room = max(1, width - _GUTTER - (_CLOCK if clock else 0))
-        text = shown(line)
-        pieces = chop_cells(text, room) or [""] if self.wrap else [text[self.left :]]
-        matched = self.pattern is not None and self.pattern.search(line) is not None
+        mark = Segment(">" if current else "!" if _ERROR.search(data[:_MARKED]) else " ", palette.style("note"))
+        clock = [Segment(clock_text(line), palette.style("muted"))] if self.with_times else []
+        pieces, room = self._pieces(shown(data)), self._room
+        matched = self.pattern is not None and self.pattern.search(data) is not None
         look = palette.style("match" if matched else role if section.is_error else "text")
         gap = Segment(" ", palette.style("text"))
         blank = [Segment(" " * _CLOCK, palette.style("text"))] if clock else []
@@ -212,6 +237,15 @@ class LogView(Widget, can_focus=True):
             Strip([mark if at == 0 else gap, gap, *(blank if at else clock), Segment(fitted(piece, room), look)])
             for at, piece in enumerate(pieces)
         ]
+
+    @property
+    def _room(self) -> int:
+        """Cells for a line's text."""
+        return max(1, self.size.width - _GUTTER - (_CLOCK if self.with_times else 0))
+
+    def _pieces(self, text: str) -> list[str]:
+        """A line's text as it stands, one row each."""
+        return chop_cells(text, self._room) or [""] if self.wrap else [text[self.left :]]
 
     # moving ------------------------------------------------------------------------------------------------------------
 

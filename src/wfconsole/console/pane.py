@@ -11,8 +11,8 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from wfconsole.console.root import console_of, room_of
 from wfconsole.console.text import segment
-from wfconsole.console.theme import Palette
 
 
 class TextPane(ScrollView, can_focus=True):
@@ -44,9 +44,10 @@ class TextPane(ScrollView, can_focus=True):
         self.virtual_size = Size(self.size.width, len(self._lines))
 
     def render_line(self, y: int) -> Strip:
-        palette: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
+        palette = console_of(self).palette
         place, width = int(self.scroll_offset.y) + y, self.size.width
         if place >= len(self._lines):
             return Strip.blank(width, palette.style("text"))
         text, role = self._lines[place]
-        return Strip([segment(self._gutter + text, palette.style(role), width)])
+        drawn = Strip([segment(self._gutter + text, palette.style(role), room_of(self))])
+        return drawn.adjust_cell_length(width, palette.style("text"))

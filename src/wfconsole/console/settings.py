@@ -34,7 +34,6 @@ class ConsoleSettings:
     in_tmux: bool = False
     notices: tuple[str, ...] = ("bell", "title")
     save: Path | None = None
-    pid: int = 0
 
     @property
     def frame_seconds(self) -> float:

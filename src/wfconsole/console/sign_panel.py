@@ -17,7 +17,8 @@ from textual.message import Message
 from textual.widgets import Input
 
 from wfconsole.console.card_keys import bindings
-from wfconsole.console.evidence import EvidencePane, StatusLine
+from wfconsole.console.chrome import StatusLine
+from wfconsole.console.evidence import EvidencePane
 from wfconsole.console.gate_feed import Verdict
 from wfconsole.domain.draft import Refusal
 from wfconsole.views.evidence import Told

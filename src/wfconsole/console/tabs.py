@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from wfconsole.console.root import console_of
 from wfconsole.console.text import fitted, segment
-from wfconsole.console.theme import Palette
 
 
 class TabLine(Widget):
@@ -57,7 +57,7 @@ class TabLine(Widget):
         return spans
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - it has one line
-        palette: Palette = self.app.palette  # type: ignore[attr-defined]  # the console's app has one
+        palette = console_of(self).palette
         width = self.size.width
         pieces: list[Segment] = []
         for (_, text), name in zip(self._spans(), self.names, strict=True):

@@ -1,8 +1,8 @@
 """The terminal as the console uses it: Textual's driver for Linux, with the ends that a terminal can come to.
 
 Owns what happens when nobody reads (pictures are left out, and one whole picture follows), when the terminal is gone (the
-console is told, once), and on the way out (bounded). The decision that would surprise: suspending is refused, because SIGTSTP
-stops the whole process and the engine with it.
+console is told, once), and on the way out (bounded). The decision that would surprise: SIGTSTP does not stop the process, which
+would stop its engine in the middle of whatever it does. The console is told, makes ready, and asks for `stop`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 from textual._xterm_parser import XTermParser
@@ -61,6 +62,13 @@ class Writer(threading.Thread):
         with self._guard:
             self._leaving = True
 
+    def drained(self, seconds: float = _LEAVE_SECONDS) -> bool:
+        """Wait until all was written, at most so long; whether it was. What comes after it is pictures again."""
+        with self._guard:
+            done = self._guard.wait_for(lambda: not self._size or self._dead, seconds)
+            self._leaving = False
+        return done
+
     def close(self, seconds: float = _LEAVE_SECONDS) -> bool:
         """Write what waits, as far as the terminal takes it within `seconds`; whether it took all."""
         with self._guard:
@@ -78,6 +86,7 @@ class Writer(threading.Thread):
                 with self._guard:
                     self._dead = True
                     self._waiting.clear()
+                    self._guard.notify_all()
                 self._lost()
                 return
 
@@ -85,6 +94,7 @@ class Writer(threading.Thread):
         """Everything that waits; empty at the end."""
         with self._guard:
             self._size = sum(map(len, self._waiting))  # what was on its way has arrived
+            self._guard.notify_all()
             if self._behind and not self._waiting and not self._leaving:
                 self._behind = False
                 self._caught_up()
@@ -96,16 +106,17 @@ class Writer(threading.Thread):
 
 
 class Terminal(LinuxDriver):
-    """See the module's docstring. The application has `lost_terminal()`, called on its loop."""
+    """See the module's docstring. The application has `lost_terminal()` and `action_suspend_process()`, called on its loop."""
 
     def __init__(self, app: App[Any], **more: Any) -> None:
         super().__init__(app, **more)
         self._told = False
+        self._is_stopped = False
         self._writer = Writer(_descriptor_of(self._file), self._gone, self._again)
         self._writer.start()
         # A handler and not SIG_IGN, which children would inherit.
-        signal.signal(signal.SIGTSTP, lambda *_: None)
-        signal.signal(signal.SIGCONT, lambda *_: self._soon(self._resumed))
+        signal.signal(signal.SIGTSTP, self._asked_to_stop)
+        signal.signal(signal.SIGCONT, lambda *_: self._soon(self._resumed) if not self._is_stopped else None)
 
     def write(self, data: str) -> None:
         self._writer.write(data)
@@ -113,6 +124,26 @@ class Terminal(LinuxDriver):
     @property
     def can_suspend(self) -> bool:
         return False
+
+    def stop(self, last_words: str) -> None:
+        """Give the terminal back and stop this job as its shell would, `last_words` being the last line; returns when it goes on.
+
+        Not without `job_control`: the kernel then does not stop it at all.
+        """
+        self.stop_application_mode()
+        super().close()
+        self.write(f"{last_words}\r\n")
+        self._writer.drained()
+        self._is_stopped = True
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.killpg(os.getpgrp(), signal.SIGTSTP)  # with what started it, else its shell would not notice
+        signal.signal(signal.SIGTSTP, self._asked_to_stop)
+        self._is_stopped = False
+        self.start_application_mode()  # type: ignore[no-untyped-call]  # Textual's
+        self._repaint()
+
+    def _asked_to_stop(self, *_: object) -> None:
+        self._soon(self._app.action_suspend_process)
 
     def stop_application_mode(self) -> None:
         self._writer.leaving()
@@ -170,6 +201,17 @@ class Terminal(LinuxDriver):
             return os.read(self.fileno, 4096)
         except OSError:
             return b""
+
+
+def job_control() -> bool:
+    """Whether a shell is there that can let this job go on: a parent in the same session, outside of this job."""
+    job, session, process = os.getpgrp(), os.getsid(0), os.getppid()
+    try:
+        while process and os.getpgid(process) == job:
+            process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        return process > 0 and os.getsid(process) == session
+    except OSError:
+        return False
 
 
 def _descriptor_of(file: TextIO | None) -> int:

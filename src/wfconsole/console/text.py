@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -16,6 +16,8 @@ from rich.text import Text
 from wfconsole.views.safe_text import safe_text
 
 ELLIPSIS = "…"
+_BREAK = 24
+"""A line is broken at a space when there is one in so many cells before its end."""
 
 
 def safe(text: str, style: str | Style = "", *, limit: int | None = None) -> Text:
@@ -38,6 +40,20 @@ def fitted(text: str, width: int, *, right: bool = False) -> str:
         length = cell_len(text)
     padding = " " * (width - length)
     return padding + text if right else text + padding
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`text`, safe already, in lines of at most `width` cells."""
+    out, indent = [], len(text) - len(text.lstrip(" "))
+    while cell_len(text) > width > 0:
+        head = chop_cells(text, width)[0]
+        space = head.rfind(" ", max(indent + 1, len(head) - _BREAK))
+        at = space + 1 if space > 0 else len(head)
+        out.append(text[:at].rstrip(" "))
+        text = " " * min(indent, width // 2) + text[at:].lstrip(" ")
+        if at <= indent:  # no progress is possible in so few cells
+            break
+    return [*out, text]
 
 
 def segment(text: str, style: Style | None, width: int | None = None, *, right: bool = False) -> Segment:

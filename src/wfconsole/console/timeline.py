@@ -15,6 +15,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from wfconsole.console.lines import Cell, Column, LazyRows, LineList, Row
+from wfconsole.console.root import console_of, room_of
 from wfconsole.console.text import segment
 from wfconsole.console.theme import Palette
 from wfconsole.domain.lifecycle import STEP_TERMINAL
@@ -103,7 +104,7 @@ class Timeline(LineList):
 
     @property
     def _axis_width(self) -> int:
-        return max(1, self.size.width - sum(column.width or 0 for column in _FIXED) - self._name_width - 6)
+        return max(1, room_of(self) - sum(column.width or 0 for column in _FIXED) - self._name_width - 6)
 
     def _build(self) -> None:
         chart, width = self._chart, self._axis_width
@@ -112,7 +113,7 @@ class Timeline(LineList):
         self.axis = axis(chart.start, chart.end, chart.bars.busy(chart.now), width, zoom=self._zoom)
         last = max(0, self.axis.columns - width)
         left = last if self._left is None else min(self._left, last)
-        ascii_only: bool = self.app.settings.ascii_only  # type: ignore[attr-defined]  # the console's app has them
+        ascii_only = console_of(self).settings.ascii_only
         title = self.axis.header(left, width, ascii_only=ascii_only)
         steps, places, over = chart.view["steps"], self._places_of, self.axis
 

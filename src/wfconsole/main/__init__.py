@@ -6,18 +6,20 @@ starting costs.
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> int:
     """The console script; the exit status."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started us had closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  for as long as we live; pathlib takes time
     argv = sys.argv[1:]
-    if argv == ["--version"]:
-        from wfconsole import __version__
+    from wfconsole.cli.app import run_cli, version
 
-        sys.stdout.write(f"wfconsole {__version__}\n")
-        return 0
-    from wfconsole.cli.app import run_cli
+    if argv == ["--version"]:
+        return version()
     from wfconsole.main.wiring import make_wiring
 
     return run_cli(argv, make_wiring())

@@ -19,7 +19,6 @@ from wfconsole.sandbox.folders import discard
 from wfconsole.sandbox.leftovers import LabelledContainers
 from wfconsole.store import backup
 from wfconsole.store.blobs import DiskBlobs
-from wfconsole.store.locks import FileLocks
 from wfconsole.store.sqlite import SqliteStore
 from wfconsole.store.tombstones import SqliteRemains
 
@@ -49,6 +48,10 @@ class Cleaner:
         return await self.collection.find()
 
     async def collect(self, rubbish: Rubbish, actor: Actor) -> Collected:
+        """What an owner left undone that died after its run was over is done first: taking the run's lease would hide it."""
+        for run_id in await self.office.not_let_go():
+            with suppress(WfconsoleError):
+                await self.office.drive(run_id)
         return await self.collection.collect(rubbish, actor)
 
     async def close(self) -> None:
@@ -75,7 +78,6 @@ def cleaner_of(settings: Settings, office: Office) -> Cleaner:
     if not isinstance(store, SqliteStore):
         raise TypeError("runs are removed from a store on disk")
     remains, blobs = SqliteRemains(store), DiskBlobs(settings.artifacts)
-    acquire = FileLocks(settings.state / "locks").acquire
     containers = LabelledContainers(database_id=store.database_id, docker_host=settings.environ.get("DOCKER_HOST"))
     removal = Removal(
         RemovalPorts(
@@ -83,7 +85,7 @@ def cleaner_of(settings: Settings, office: Office) -> Cleaner:
             blobs=blobs,
             containers=containers,
             send=office.send,
-            acquire=acquire,
+            acquire=office.acquire,
             folder=office.folder,
             discard=discard,
             forget=lambda run_id: (settings.state / "locks" / f"{run_id}.lock").unlink(missing_ok=True),
@@ -95,7 +97,7 @@ def cleaner_of(settings: Settings, office: Office) -> Cleaner:
         remains=remains,
         blobs=blobs,
         containers=containers,
-        acquire=acquire,
+        acquire=office.acquire,
         folder=office.folder,
         runs=settings.runs,
         discard=discard,

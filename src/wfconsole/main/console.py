@@ -48,8 +48,9 @@ async def _opened(wiring: Wiring) -> Door:
     try:
         return await wiring.open_door()
     finally:
-        gc.freeze()
-        gc.enable()
+        if not gc.isenabled():  # else it is a second door, after the console was stopped for a while
+            gc.freeze()
+            gc.enable()
 
 
 def console_settings(settings: Settings, *, read_only: bool = False) -> ConsoleSettings:
@@ -73,7 +74,6 @@ def console_settings(settings: Settings, *, read_only: bool = False) -> ConsoleS
         in_tmux="TMUX" in environ,
         notices=tuple(table.get("notices", ("bell", "title"))),
         save=kept,
-        pid=os.getpid(),
     )
 
 

@@ -1,4 +1,4 @@
-"""`db check`, `db backup`, `db migrate` on this state folder's store."""
+"""`db check`, `db backup`, `db migrate`, `db query` on this state folder's store."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wfconsole.config import Settings
 from wfconsole.control.wiring import Migrated, StoreFinding
 from wfconsole.ports import WfconsoleError
-from wfconsole.store import backup, database, opening, schema
+from wfconsole.store import backup, database, opening, query, schema
 from wfconsole.store.check import Finding
 from wfconsole.store.sqlite import SqliteStore
 
@@ -48,6 +49,10 @@ class StoreCare:
         await asyncio.to_thread(opening.check, path)
         made = [one for one in backup.listed(path.parent) if one not in known]
         return Migrated(before=before, after=schema.HEAD, backup=str(made[0]) if made else None)
+
+    async def query(self, sql: str) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        opening.revision(self._path)
+        return await asyncio.to_thread(query.run, self._path, sql)
 
 
 def _told(finding: Finding) -> StoreFinding:

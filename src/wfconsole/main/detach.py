@@ -1,7 +1,7 @@
 """A worker that outlives this process: its own session, no terminal, its words in a file of the state folder.
 
-The decision that would surprise: it begins when its starter has ended. Until then the starter may hold the runs that it is to go
-on with, and a worker that finds nothing to do ends.
+The decision that would surprise: it begins when its starter has ended, or says that it has let go. Until then the starter may
+hold the runs that it is to go on with, and a worker that finds nothing to do ends.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 from wfconsole.config import Settings
 
@@ -22,15 +23,14 @@ runpy.run_module("wfconsole", run_name="__main__")
 _kept: list[int] = []
 
 
-def start_worker(settings: Settings) -> int:
+def start_worker(settings: Settings, *, at_once: bool = False) -> int:
     """Start ``worker --until-idle`` apart from this terminal, to begin when this process has ended; its process id.
 
-    It ends when nothing goes on without a person.
+    With `at_once` it begins now. It ends when nothing goes on without a person.
     """
     environ = {**settings.environ, "PYTHONUNBUFFERED": "1"}
     settings.state.mkdir(parents=True, exist_ok=True)
     starter_lives, mine = os.pipe()
-    _kept.append(mine)
     try:
         with (settings.state / "worker.log").open("ab") as log:
             process = subprocess.Popen(
@@ -39,6 +39,10 @@ def start_worker(settings: Settings) -> int:
             )  # fmt: skip
     finally:
         os.close(starter_lives)
-    # It is nobody's child to wait for: this process ends before it does.
-    process.returncode = 0
+    if at_once:
+        os.close(mine)
+        threading.Thread(target=process.wait, name="worker", daemon=True).start()  # it may end before this process does
+    else:
+        _kept.append(mine)
+        process.returncode = 0  # it is nobody's child to wait for: this process ends before it does
     return process.pid

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -23,17 +24,18 @@ from wfconsole.engine.apart import Apart
 from wfconsole.engine.attempt import GateRunner, attempt_runner, sweeper
 from wfconsole.engine.before import Anew
 from wfconsole.engine.bundle import sealer
-from wfconsole.engine.cards import card_keeper
+from wfconsole.engine.cards import CardKeeper, card_keeper
 from wfconsole.engine.clock import SystemClock
 from wfconsole.engine.close import run_closer
-from wfconsole.engine.local import LocalPorts
+from wfconsole.engine.local import LocalPorts, Sealer
+from wfconsole.engine.quarantine import setter_aside
 from wfconsole.engine.succession import preparer, with_successor
 from wfconsole.engine.supervisor import Supervisor
 from wfconsole.main.outside import mailers, outside
 from wfconsole.main.secrets import OperatorSecrets
 from wfconsole.main.signing import admission, signer_of
 from wfconsole.main.telling import Told, inform, record_failures, subscribers, teller
-from wfconsole.ports import Evaluate, RunFolder, Store, Workspaces
+from wfconsole.ports import Evaluate, RunFolder, Store, WfconsoleError, Workspaces
 from wfconsole.ports.delivery import Mailer
 from wfconsole.sandbox.docker import DockerSandbox
 from wfconsole.sandbox.folders import Account
@@ -52,6 +54,9 @@ from wfconsole.workspace.apart import GitCopies
 from wfconsole.workspace.before import GitBefore
 from wfconsole.workspace.collect import FileCollector
 from wfconsole.workspace.copy import GitWorkspaces
+
+GO_ON_S, GO_ON_RUNS = 5.0, 20
+"""How long, and with how many runs, a start is concerned that an earlier process ended and did not let go of."""
 
 
 def _tell(text: str) -> None:
@@ -77,11 +82,19 @@ class _Parts:
     def folder(self, run_id: str) -> RunFolder:
         return RunFolder(self.settings.runs / run_id)
 
+    @property
+    def seal(self) -> Sealer:
+        return sealer(self.store, self.folder, run_view)
+
+    @property
+    def cards(self) -> CardKeeper:
+        return card_keeper(self.artifacts, self.folder)
+
     def evaluate_of(self, run_id: str) -> Evaluate:
         return evaluate_with(_pinned_files(self.folder(run_id)))
 
 
-def _parts(settings: Settings, owner: str) -> _Parts:
+def _parts(settings: Settings, owner: str, *, unattended: bool) -> _Parts:
     """Raises STORE_CORRUPT, STORE_TOO_NEW, DISK_FULL."""
     store = SqliteStore.open(settings.state, trouble=Trouble(say=_tell))
     artifacts = DiskArtifacts(settings.artifacts)
@@ -95,7 +108,7 @@ def _parts(settings: Settings, owner: str) -> _Parts:
         copies=GitCopies(owner=sandboxed),
         before=GitBefore(owner=sandboxed),
         steps=StepPorts(
-            sandbox=_sandbox(settings, store.database_id, owner),
+            sandbox=_sandbox(settings, store.database_id, owner, unattended=unattended),
             artifacts=artifacts,
             collector=FileCollector(artifacts=artifacts),
             clock=SystemClock(),
@@ -131,31 +144,36 @@ def _local_ports(
             ),
             close_run=close_run,
             keep=lambda kept: parts.workspaces.keep(folder(kept)),
-            seal=sealer(parts.store, folder, run_view),
+            seal=parts.seal,
             sweep=sweeper(steps, folder, apart),
             admit=admit,
             tell=teller(told),
             subscribers=told,
-            cards=card_keeper(parts.artifacts, folder),
+            cards=parts.cards,
         )
 
     return ports_of
 
 
-async def open_office(settings: Settings, *, go_on: bool = True) -> Office:
-    """Everything a front end needs. Raises STORE_CORRUPT, STORE_TOO_NEW, DISK_FULL.
+async def open_office(settings: Settings, *, go_on: bool = True, unattended: bool = False) -> Office:
+    """Everything a front end needs; `unattended`: nobody looks on. Raises STORE_CORRUPT, STORE_TOO_NEW, DISK_FULL.
 
-    Contacts no engine before a step starts, unless `go_on` and a removal was begun and not ended: that is ended here.
+    Contacts no engine before a step starts, unless `go_on` and an earlier process did not come to the end: of a removal, or of
+    what follows the end of a run. That is ended here.
     """
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    parts = _parts(settings, owner)
+    parts = _parts(settings, owner, unattended=unattended)
     store, folder = parts.store, parts.folder
     leases = Leases(store, FileLocks(settings.state / "locks"), settings.state / "owners")
     admit = admission(signer_of(settings), store)
     prepare = preparer(store, parts.workspaces, folder)
     ports_of = _local_ports(parts, admit, asyncio.get_running_loop())
 
-    supervisor = Supervisor(owner, leases, ports_of, prepare, _tell)
+    async def told(run_id: str, seq: int) -> None:
+        await inform(settings, store, folder(run_id).root, parts.told, run_id, seq)
+
+    aside = setter_aside(store, SystemClock(), told)
+    supervisor = Supervisor(owner, leases, ports_of, prepare, _tell, aside)
     leases.on_hint(supervisor.nudge)
 
     async def close() -> None:
@@ -173,18 +191,32 @@ async def open_office(settings: Settings, *, go_on: bool = True) -> Office:
             lift=leases.lift,
             not_let_go=leases.not_let_go,
             evaluate_of=parts.evaluate_of,
-            seal=sealer(store, folder, run_view),
+            seal=parts.seal,
             admit=admit,
             close=close,
-            cards=card_keeper(parts.artifacts, folder),
-            inform=lambda run_id, seq: inform(settings, store, folder(run_id).root, parts.told, run_id, seq),
+            cards=parts.cards,
+            inform=told,
         )
     )
     if go_on and await store.rows(UNFINISHED):
         from wfconsole.main.cleaning import go_on_removing
 
         await go_on_removing(settings, office)
+    if go_on:
+        await _end_what_the_dead_left(office)
     return office
+
+
+async def _end_what_the_dead_left(office: Office) -> None:
+    """Tell the last events of runs whose owner died between the end and the telling, write their bundles, free what they held.
+
+    Some of them: the next start goes on.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GO_ON_S):
+            for run_id in (await office.not_let_go())[:GO_ON_RUNS]:
+                with suppress(WfconsoleError):  # an owner that lives, an engine that is away, a disk that is full
+                    await office.drive(run_id)
 
 
 async def _close(office: Office, parts: _Parts, leases: Leases) -> None:
@@ -224,7 +256,7 @@ def _gate_runner(
     return run
 
 
-def _sandbox(settings: Settings, database_id: str, owner: str) -> DockerSandbox:
+def _sandbox(settings: Settings, database_id: str, owner: str, *, unattended: bool) -> DockerSandbox:
     return DockerSandbox(
         database_id=database_id,
         owner=owner,
@@ -232,6 +264,8 @@ def _sandbox(settings: Settings, database_id: str, owner: str) -> DockerSandbox:
         gates=settings.account / "gates",
         locks=HostLocks(settings.template_locks, settings.template_folders),
         docker_host=settings.environ.get("DOCKER_HOST"),
+        unattended=unattended,
+        say=_tell,
     )
 
 

@@ -76,7 +76,7 @@ def compile_for_run(settings: Settings, ref: str) -> Compiled:
             code="RECIPE_INVALID",
             message=f"{missing.step_id or 'recipe'}: {missing.feature} is not available in this version",
             hint="leave the step out, or wait for a version that has it",
-            where=f"{found.path}:{missing.line}",
+            where=f"{found.path}:{missing.line}:{missing.column}",
         )
         for missing in compiled.unavailable
     ]

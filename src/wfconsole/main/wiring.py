@@ -54,6 +54,7 @@ def make_wiring() -> Wiring:
         audit=_audit,
         console=_console,
         detach=_detach,
+        relieve=_relieve,
         glance=_glance,
         cleaning=_cleaning,
         database=_database,
@@ -118,7 +119,7 @@ async def _worker(until_idle: bool, say: Callable[[str], None]) -> None:
     from wfconsole.engine.worker import Worker
     from wfconsole.main.office import open_office
 
-    door = await open_office(settings())
+    door = await open_office(settings(), unattended=True)
     try:
         worker = Worker(door.store, lambda run_id: door.drive(run_id, until_waiting=until_idle), say, door.not_let_go)
         await worker.run(until_idle=until_idle)
@@ -149,6 +150,12 @@ def _detach() -> int:
     from wfconsole.main.detach import start_worker
 
     return start_worker(settings())
+
+
+def _relieve() -> int:
+    from wfconsole.main.detach import start_worker
+
+    return start_worker(settings(), at_once=True)
 
 
 def _console(target: str | None, read_only: bool) -> int:

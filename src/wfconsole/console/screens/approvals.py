@@ -123,7 +123,7 @@ class ApprovalsScreen(Board):
     def action_review(self) -> None:
         entry = self._entry()
         if entry is None:
-            self.say("nothing waits for a person")
+            self.say("nothing waits for a person", passing=True)
         else:
             self.console_app.open_card(entry["run_id"], entry["gate_id"] or entry["step_id"])
 

@@ -6,7 +6,7 @@ Owns that a key whose action is refused says why, and that nothing is asked of t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -16,6 +16,7 @@ from wfconsole.console.actions import Action, all_actions, of_scope
 from wfconsole.console.background import Work, in_background, told
 from wfconsole.console.bridge import Stream
 from wfconsole.console.chrome import KeyLine, Note, TitleBar
+from wfconsole.console.root import console_of
 
 if TYPE_CHECKING:
     from wfconsole.console.app import Console
@@ -35,10 +36,11 @@ class Board(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._streams: list[Stream] = []
+        self._passing = False
 
     @property
     def console_app(self) -> Console:
-        return cast("Console", self.app)
+        return console_of(self)
 
     @property
     def heading(self) -> str:
@@ -99,19 +101,27 @@ class Board(Screen[None]):
         self._streams.clear()
 
     def on_resize(self) -> None:
-        small = self.size.width < 80 or self.size.height < 24
+        was_small, small = self.has_class("-small"), self.size.width < 80 or self.size.height < 24
         self.set_class(small, "-small")
         if small:
             self.say(f"{self.size.width}x{self.size.height}: one pane; 80x24 shows all", "muted")
+        elif was_small:
+            self.say("")
 
     def background(self, work: Work, group: str) -> None:
         """Carry out `work` beside the drawing, in place of what goes on in `group`; its error is said."""
         in_background(self, work, group=group, say=self.say)
 
-    def say(self, text: str, role: str = "muted") -> None:
-        """One line above the keys."""
+    def say(self, text: str, role: str = "muted", *, passing: bool = False) -> None:
+        """A few words above the keys; `passing` ones, as why a key did nothing, stand there until the next key."""
+        self._passing = passing
         for note in self.query(Note):
             note.show(text, role)
+
+    def before_key(self) -> None:
+        """A key is about to be acted upon."""
+        if self._passing:
+            self.say("")
 
     def refresh_chrome(self) -> None:
         """Title and keys as they are now; call it when what they depend on has changed."""
@@ -140,5 +150,5 @@ class Board(Screen[None]):
         """Whether this action may go on; when not, the note says why."""
         reason = self.refusals().get(refused_by, "")
         if reason:
-            self.say(reason, "note")
+            self.say(reason, "note", passing=True)
         return not reason

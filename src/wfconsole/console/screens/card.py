@@ -18,8 +18,9 @@ from textual.containers import Container
 from wfconsole.console.answer_form import AnswerForm
 from wfconsole.console.background import told
 from wfconsole.console.card_keys import bindings
+from wfconsole.console.chrome import StatusLine
 from wfconsole.console.diff_pane import DiffPane
-from wfconsole.console.evidence import EvidencePane, EvidenceTabs, StatusLine, gutter
+from wfconsole.console.evidence import EvidencePane, EvidenceTabs, gutter
 from wfconsole.console.gate_feed import Decided, GatePicture, Verdict, decide_gate, gate_card
 from wfconsole.console.lines import Cell, Column, LineList, Row
 from wfconsole.console.screens.board import Board
@@ -276,11 +277,11 @@ class CardScreen(Board):
         if self.unseen:
             self.action_show_part(self.unseen[0])
         elif self.parts:
-            self.say("all evidence was shown")
+            self.say("all evidence was shown", passing=True)
 
     def action_show_part(self, key: str) -> None:
         if not any(part.key == key for part in self.parts):
-            self.say(f"this card has no {key}")
+            self.say(f"this card has no {key}", passing=True)
             return
         self.current = key
         self.draw()

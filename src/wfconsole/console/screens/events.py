@@ -14,15 +14,16 @@ from textual.containers import Vertical
 from wfconsole.console import feed
 from wfconsole.console.actions import act, bindings, register
 from wfconsole.console.filtering import FilterLine
-from wfconsole.console.lines import Cell, Column, LineList, Row
+from wfconsole.console.lines import Cell, LineList, Row, columns
 from wfconsole.console.pane import TextPane
 from wfconsole.console.screens.board import Board
 from wfconsole.domain.codec import wire
 from wfconsole.domain.events import Record
-from wfconsole.views.event_rows import event_cells, pretty
+from wfconsole.views.event_rows import COLUMNS, event_cells, pretty
 from wfconsole.views.words import plural
 
 NEWEST = 500
+_WIDTHS = (12, 16, 5, 19, 12, None)
 
 register(
     act("events.filter", "slash", "filter", "Filter: words, !word (a run id, a step, an event)", "filter"),
@@ -42,10 +43,6 @@ class EventsScreen(Board):
         &.-payload #payload { display: block; }
     }
     """
-    _COLUMNS = (
-        Column("TIME", 12), Column("RUN", 16), Column("SEQ", 5, right=True), Column("EVENT", 19), Column("STEP", 12),
-        Column("WHAT"),
-    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +54,7 @@ class EventsScreen(Board):
     def body(self) -> ComposeResult:
         yield FilterLine("words, !word")
         with Vertical():
-            yield LineList(self._COLUMNS, empty="no events yet", follows=True, id="events")
+            yield LineList(columns(COLUMNS, _WIDTHS, right=(2,)), empty="no events yet", follows=True, id="events")
             yield TextPane(id="payload")
 
     @property

@@ -12,6 +12,10 @@ from wfconsole.console.actions import SCOPES, Action, bindings, key_name, of_sco
 from wfconsole.console.lines import Cell, Column, LineList, Row
 from wfconsole.console.screens.board import Board
 
+_COLUMNS = (Column("KEYS", 18), Column("WHAT IT DOES"), Column("NAME FOR [console.keys]", 24))
+_ROOMY = 64
+"""Narrower than this the names go: what a key does is asked for oftener."""
+
 
 def help_rows(scopes: Sequence[str], *, read_only: bool, keys: dict[str, tuple[str, ...]]) -> list[Row]:
     """The rows of the help screen: scopes as headings, one action a row. `keys`: the user's own, by action id."""
@@ -47,7 +51,12 @@ class HelpScreen(Board):
         return f"HELP  {SCOPES[self._scopes[0]]}"
 
     def body(self) -> ComposeResult:
-        yield LineList((Column("KEYS", 18), Column("WHAT IT DOES"), Column("NAME FOR [console.keys]", 24)), id="help")
+        yield LineList(_COLUMNS, id="help")
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        found = self.query_one(LineList)
+        found.set_rows(found.rows, columns=_COLUMNS if self.size.width >= _ROOMY else _COLUMNS[:2])
 
     def on_mount(self) -> None:
         settings = self.console_app.settings

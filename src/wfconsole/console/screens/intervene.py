@@ -11,7 +11,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from wfconsole.console.actions import act, bindings, register
-from wfconsole.console.evidence import EvidencePane, StatusLine
+from wfconsole.console.chrome import StatusLine
+from wfconsole.console.evidence import EvidencePane
 from wfconsole.console.screens.board import Board
 from wfconsole.views.intervention import UNAVAILABLE, Proposal, proposal_lines
 

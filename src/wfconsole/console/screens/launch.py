@@ -60,7 +60,7 @@ class InputRow(Static):
     DEFAULT_CSS = """
     InputRow {
         height: auto; padding: 0 1; margin-bottom: 1;
-        & Static { height: 1; }
+        & Static { height: auto; }
         & Input { border: none; height: 1; padding: 0 1; background: $surface; }
         & Input:focus { background: $panel; }
         & .problem { display: none; }
@@ -80,6 +80,7 @@ class InputRow(Static):
         one_of = f"  one of {', '.join(value_text(choice) for choice in choices)}" if choices else ""
         label = safe(f"{spec['name']}", "bold")
         label.append_text(safe(f"  {spec['type']}, {rest}{one_of}  {spec.get('description') or ''}", "dim"))
+        label.no_wrap = False
         yield Static(label, markup=False)
         hint = "" if spec["required"] or spec["default"] is None else f"default {value_text(spec['default'], limit=60)}"
         yield Input(self._value, placeholder=hint, compact=True, select_on_focus=False)
@@ -92,7 +93,9 @@ class InputRow(Static):
     def tell(self, problem: str) -> None:
         line = self.query_one(".problem", Static)
         line.set_class(bool(problem), "-wrong")
-        line.update(safe(f"! {problem}" if problem else ""))
+        told = safe(f"! {problem}" if problem else "")
+        told.no_wrap = False
+        line.update(told)
 
 
 class LaunchScreen(Board):

@@ -28,7 +28,6 @@ from wfconsole.control.log_lines import LogFile, compiled
 from wfconsole.control.log_parts import STREAMS, LogIndex, LogPart, Wanted
 from wfconsole.control.log_times import LogTimes, read_times
 from wfconsole.ports import RunFolder, WfconsoleError
-from wfconsole.views.log_text import text_of
 from wfconsole.views.words import plural, size
 
 register(
@@ -211,7 +210,7 @@ class LogScreen(Board):
 
     def action_again(self, way: int) -> None:
         if not self._found:
-            self.say("nothing was searched for: / does")
+            self.say("nothing was searched for: / does", passing=True)
             return
         self._follow = False
         self.background(partial(self._jump, compiled(self._found), way, self._found), "jump")
@@ -225,7 +224,7 @@ class LogScreen(Board):
         start = view.current if view.current is not None else view.top - 1
         row = await asyncio.to_thread(_next_row, view.book, pattern, start, way)
         if row is None:
-            self.say(f"{what}: nothing {'below' if way > 0 else 'above'}", "note")
+            self.say(f"{what}: nothing {'below' if way > 0 else 'above'}", "note", passing=True)
         else:
             self.say("")
             view.go_to(row)
@@ -273,7 +272,10 @@ class LogScreen(Board):
         self.refresh_chrome()
 
     def action_wrap(self) -> None:
-        self._view.wrap = not self._view.wrap
+        view = self._view
+        was_end = view.at_end
+        view.wrap = not view.wrap
+        view.top = view.bottom if was_end else min(view.top, view.bottom)
 
     def action_time(self) -> None:
         self._view.with_times = not self._view.with_times
@@ -288,7 +290,7 @@ class LogScreen(Board):
         for section in list(self._view.book.sections):
             section.times = await asyncio.to_thread(_times_of, folder, section.key)
         if not any(section.times for section in self._view.book.sections):
-            self.say("nobody noted when these lines were written", "note")
+            self.say("nobody noted when these lines were written", "note", passing=True)
         self._view.changed()
 
     def action_pan(self, way: int) -> None:
@@ -307,12 +309,8 @@ class LogScreen(Board):
     def copies(self) -> list[tuple[str, str]]:
         view = self._view
         row = view.current if view.current is not None else view.top
-        page = [
-            line.decode(errors="replace")
-            for _, number, line in view.book.read(view.top, view.size.height)
-            if number is not None
-        ]
-        one = [line.decode(errors="replace") for _, number, line in view.book.read(row, 1) if number is not None]
+        page = [line.decode(errors="replace") for line in view.book.lines(view.top, view.size.height)]
+        one = [line.decode(errors="replace") for line in view.book.lines(row, 1)]
         words = ["wfconsole", "logs", self._run_id, *([self._step_id] if self._step_id else [])]
         found = [("page", "\n".join(page)), ("command", shlex.join(words))]
         if self._folder is not None and view.book.sections:
@@ -351,10 +349,6 @@ def _times_of(folder: RunFolder, path: str) -> LogTimes:
     return read_times(found)
 
 
-def _texts(book: LogBook, row: int, count: int) -> list[str]:
-    return [text_of(line) for _, number, line in book.read(row, count) if number is not None]
-
-
 def _next_row(book: LogBook, pattern: object, start: int, way: int) -> int | None:
     """The next row after (or before) `start` whose line matches, over all sections."""
     import re
@@ -384,10 +378,7 @@ def _write(path: Path, book: LogBook) -> int:
         for section in book.sections:
             file.write(f"== {section.title}\n".encode())
             for first in range(0, section.count, 10_000):
-                lines = [
-                    line for _, number, line in book.read(book.row_of(section, first), 10_000) if number is not None
-                ]
-                lines = lines[: section.count - first]
+                lines = book.lines(book.row_of(section, first), 10_000)[: section.count - first]
                 file.write(b"".join(line + b"\n" for line in lines))
                 count += len(lines)
     return count

@@ -163,7 +163,7 @@ class RecipesScreen(Board):
         if name is None:
             return
         if self.console_app.settings.read_only:
-            self.say("this console is read-only", "note")
+            self.say("this console is read-only", "note", passing=True)
         else:
             self.console_app.open_launch(name)
 

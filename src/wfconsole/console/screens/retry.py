@@ -17,7 +17,8 @@ from textual.binding import BindingType
 from wfconsole.console import feed
 from wfconsole.console.actions import act, bindings, register
 from wfconsole.console.background import told
-from wfconsole.console.evidence import EvidencePane, StatusLine
+from wfconsole.console.chrome import StatusLine
+from wfconsole.console.evidence import EvidencePane
 from wfconsole.console.lines import Cell, Column, LineList, Row
 from wfconsole.console.screens.board import Board
 from wfconsole.control.door import Door, InvalidRequestError, RunRequest

@@ -266,7 +266,9 @@ class RunScreen(RunActions):
                 if run_id and run_id != self.run_id:
                     self.console_app.open_run(run_id)
                 else:
-                    self.say("this is the run itself" if run_id else "a reused step: its run is the parent")
+                    self.say(
+                        "this is the run itself" if run_id else "a reused step: its run is the parent", passing=True
+                    )
             case _:
                 pass
 
@@ -332,7 +334,7 @@ class RunScreen(RunActions):
     def _go_to(self, seq: int) -> None:
         picture = self.picture
         if picture is None or picture.history is None:
-            self.say("the journal is being read", "note")
+            self.say("the journal is being read", "note", passing=True)
             return
         self._at = None if seq >= picture.seq else max(1, seq)
         self._move_in_time()
@@ -371,21 +373,21 @@ class RunScreen(RunActions):
         chart = self.chart
         if self._open == "grid":
             if not self.query_one(CellGrid).jump():
-                self.say("no child failed")
+                self.say("no child failed", passing=True)
             return
         if chart is None or self._tab not in {"timeline", "steps"}:
             return
         found = self.query_one(f"#{self._tab}", LineList)
         place = next_failure([step["status"] for step in chart.view["steps"]], found.cursor)
         if place is None:
-            self.say("no step failed")
+            self.say("no step failed", passing=True)
         else:
             found.cursor = place
 
     def action_correlation(self) -> None:
         picture = self.picture
         if picture is None or self._tab != "events":
-            self.say("on the events tab: only events with the same cause as the one under the cursor")
+            self.say("on the events tab: only events with the same cause as the one under the cursor", passing=True)
             return
         key = self.query_one("#events", LineList).key
         self._correlation = None if self._correlation or key is None else picture.records[int(key) - 1].correlation_id

@@ -15,11 +15,11 @@ from textual.containers import Horizontal
 
 from wfconsole.console.actions import act, bindings, register
 from wfconsole.console.filtering import FilterLine, parse_filter
-from wfconsole.console.lines import Cell, Column, LineList, Row
+from wfconsole.console.lines import Cell, LineList, Row, columns
 from wfconsole.console.model import RunList, listed
 from wfconsole.console.pane import TextPane
 from wfconsole.console.screens.board import Board
-from wfconsole.views.run_rows import SORTS, run_cells, run_lines, sort_key
+from wfconsole.views.run_rows import COLUMNS, SORTS, run_cells, run_lines, sort_key
 from wfconsole.views.words import plural
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PAGE = 200
 _WIDE = 100
+_WIDTHS = (6, 6, 11, 16, 18, None)
 
 register(
     act("runs.open", "", "open", "Open the run under the cursor", "open", shown=False),
@@ -72,10 +73,6 @@ class RunsScreen(Board):
         &.-wide #summary { display: block; }
     }
     """
-    _COLUMNS = (
-        Column("AGE", 6, right=True), Column("PROG", 6, right=True), Column("STATE", 11), Column("RUN", 16),
-        Column("RECIPE", 18), Column("CAUSE / NEXT"),
-    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +87,7 @@ class RunsScreen(Board):
     def body(self) -> ComposeResult:
         yield FilterLine()
         with Horizontal():
-            yield LineList(self._COLUMNS, empty="opening the store ...", id="runs")
+            yield LineList(columns(COLUMNS, _WIDTHS, right=(0, 1)), empty="opening the store ...", id="runs")
             yield TextPane(id="summary")
 
     def on_mount(self) -> None:

@@ -169,7 +169,8 @@ class TemplatesScreen(Board):
     def action_build(self) -> None:
         name = self.query_one(LineList).key
         if name is None or self._building:
-            self.say("a template is being built already" if self._building else "there is no template here", "note")
+            why = "a template is being built already" if self._building else "there is no template here"
+            self.say(why, "note", passing=True)
             return
         self.background(partial(self._build, name), "build")
 
