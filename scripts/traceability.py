@@ -1,6 +1,7 @@
 """Write tests/scenarios/00_traceability_matrix.md from the criteria and the names of the tests; `--check` fails when stale.
 
-A test covers a criterion by carrying its id in its name: ``test_st_wf_001_3_...`` covers ST-WF-001.3.
+A test covers a criterion by carrying its id in its name: ``test_st_wf_001_3_...`` covers ST-WF-001.3. It covers that one alone:
+a test of W1.a says nothing of W1 as a whole.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,15 +37,24 @@ def pattern(criterion: str) -> re.Pattern[str]:
     return re.compile(rf"(?:^|_){'_'.join(parts)}(?=_|$)")
 
 
+def covering(identifier: str, every: Iterable[str], known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The tests that carry this id, and none of the ids that begin with it."""
+    parts = [pattern(other) for other in every if other.startswith(f"{identifier}.")]
+    own = pattern(identifier)
+    return [(file, name) for file, name in known if own.search(name) and not any(part.search(name) for part in parts)]
+
+
 def matrix() -> str:
     """The whole document."""
     known = list(tests())
     lines = [HEAD]
     total = covered = 0
-    for section, criteria in tomllib.loads(CRITERIA.read_text()).items():
+    sections = tomllib.loads(CRITERIA.read_text())
+    every = [identifier for criteria in sections.values() for identifier in criteria]
+    for section, criteria in sections.items():
         lines.append(f"## {section}\n\n| id | criterion | tests | status |\n| --- | --- | --- | --- |\n")
         for identifier, text in criteria.items():
-            found = [f"`{file}::{name}`" for file, name in known if pattern(identifier).search(name)]
+            found = [f"`{file}::{name}`" for file, name in covering(identifier, every, known)]
             total, covered = total + 1, covered + bool(found)
             shown = "<br>".join(found[:4]) + (f"<br>and {len(found) - 4} more" if len(found) > 4 else "")
             lines.append(f"| {identifier} | {text} | {shown or '-'} | {'tested' if found else 'open'} |\n")

@@ -1,7 +1,8 @@
 """A sandbox whose containers outlive the process: each is a folder, and its command is a stretch of time.
 
-Obeys the port's contract as `tests.fakes.sandbox` does. Whoever sees a `go` mark first lets the container begin; that is noted
-once for each attempt and for good in `executions`, and a second beginning of the same attempt in `twice`.
+Obeys the port's contract as `tests.fakes.sandbox` does. With a file `writing` beside them each command writes a file into its
+workspace, named after its step. Whoever sees a `go` mark first lets the container begin; that is noted once for each attempt and
+for good in `executions`, and a second beginning of the same attempt in `twice`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,16 +25,19 @@ class DiskSandbox:
     """Containers in `folder`; a command takes `work_s` seconds of the boot's clock."""
 
     def __init__(self, folder: Path, *, work_s: float = 0.02, database_id: str = "fake0000") -> None:
-        self._containers, self._executions = folder / "containers", folder / "executions"
-        for place in (self._containers, self._executions):
+        self._containers, self._executions, self._drafts = (
+            folder / name for name in ("containers", "executions", "drafts")
+        )
+        for place in (self._containers, self._executions, self._drafts):
             place.mkdir(parents=True, exist_ok=True)
         self._twice = folder / "twice"
+        self.writing = folder / "writing"
         self._work_ms = int(work_s * 1000)
         self._database_id = database_id
 
     def executions(self) -> list[str]:
         """``RUN STEP#ATTEMPT`` of every attempt that began."""
-        return sorted(path.read_text() for path in self._executions.iterdir())
+        return sorted(path.read_text().splitlines()[0] for path in self._executions.iterdir())
 
     async def begun(self, count: int) -> None:
         """Until so many attempts have begun, in whatever process."""
@@ -41,7 +46,7 @@ class DiskSandbox:
 
     def twice(self) -> list[str]:
         """Attempts that began a second time."""
-        return self._twice.read_text().splitlines() if self._twice.exists() else []
+        return sorted(set(self._twice.read_text().splitlines())) if self._twice.exists() else []
 
     def left(self) -> list[str]:
         """Containers that nobody removed."""
@@ -106,18 +111,20 @@ class DiskSandbox:
 
     def _begin(self, handle: SandboxHandle, go: marks.Mark) -> None:
         """What the engine's runner does when it finds `go`, whoever is alive then."""
-        spec, place = handle.spec, self._containers / handle.name
-        try:
-            os.close(os.open(place / "begun", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        except (FileExistsError, FileNotFoundError):
-            return
+        spec = handle.spec
         text = f"{spec.run_id} {spec.step_id}#{spec.attempt}"
-        spec.out_dir.mkdir(parents=True, exist_ok=True)
-        (spec.out_dir / "started").touch()
-        (spec.out_dir / "0.stdout").write_text(f"{text}\n")
-        try:
-            with (self._executions / handle.name).open("x") as out:
-                out.write(text)
-        except FileExistsError:
+        noted, draft = self._executions / handle.name, self._drafts / f"{handle.name}-{os.getpid()}"
+        if not noted.exists():
+            spec.out_dir.mkdir(parents=True, exist_ok=True)
+            (spec.out_dir / "started").touch()
+            (spec.out_dir / "0.stdout").write_text(f"{text}\n")
+            if self.writing.exists():
+                top = next(mount.source for mount in spec.mounts if mount.target == "/workspace")
+                (top / spec.step_id).write_text(f"{text}\n")
+            draft.write_text(f"{text}\n{go.ticks}\n")
+            with suppress(FileExistsError):
+                os.link(draft, noted)  # whole, or not there: whoever notes it may be killed at any byte
+            draft.unlink()
+        if noted.read_text().splitlines()[1] != str(go.ticks):
             with self._twice.open("a") as out:
                 out.write(f"{text} at {go.at}\n")

@@ -1,6 +1,7 @@
 """A whole process that drives runs: real store, real leases, a sandbox on disk; it can be told where to kill or to stop itself.
 
     python -m tests.crash.owner FOLDER [--at POINT] [--nth N] [--signal KILL|STOP] [--ttl S] [--work S] [--drive RUN]
+        [--smtp PORT [--letter S]] [--keep]
 
 Says on stdout what its worker says, on stderr what it found of runs that it took over.
 """
@@ -13,8 +14,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +25,27 @@ from tests.crash.disk import DiskSandbox
 from tests.engine.rig import Rig, admit, evaluate
 from wfconsole.control.office import Office, OfficePorts
 from wfconsole.control.starting import StartPorts
+from wfconsole.delivery.mailer import SmtpMailer
 from wfconsole.domain.plan import Plan
+from wfconsole.engine.before import Anew
+from wfconsole.engine.bundle import sealer
 from wfconsole.engine.clock import SystemClock
+from wfconsole.engine.effects import effect_runner
+from wfconsole.engine.local import LocalPorts
+from wfconsole.engine.quarantine import setter_aside
 from wfconsole.engine.succession import with_successor
 from wfconsole.engine.supervisor import Supervisor
 from wfconsole.engine.worker import Worker
+from wfconsole.ports.delivery import SmtpConnection
+from wfconsole.steps.email import EmailPorts
 from wfconsole.store import database
 from wfconsole.store.artifacts import DiskArtifacts
 from wfconsole.store.leases import Leases
 from wfconsole.store.locks import FileLocks
 from wfconsole.store.sqlite import SqliteStore
+from wfconsole.views.run_view import run_view
+from wfconsole.workspace.before import GitBefore
+from wfconsole.workspace.collect import FileCollector
 
 
 def say(text: str) -> None:
@@ -57,15 +71,33 @@ class DiskRig(Rig):
     leases: Leases
 
     def __init__(
-        self, tmp: Path, *, ttl_s: float = 15.0, work_s: float = 0.02, tell: Callable[[str], None] = say
+        self,
+        tmp: Path,
+        *,
+        ttl_s: float = 15.0,
+        work_s: float = 0.02,
+        tell: Callable[[str], None] = say,
+        smtp: int | None = None,
     ) -> None:
         super().__init__(tmp)
         self.clock = SystemClock()  # type: ignore[assignment]
         self.store = SqliteStore.open(tmp)
         self.disk = self.sandbox = DiskSandbox(tmp / "engine", work_s=work_s)  # type: ignore[assignment]
         self.leases = Leases(self.store, FileLocks(tmp / "locks"), tmp / "owners", ttl_s=ttl_s)
-        self.supervisor = Supervisor(f"{os.getpid()}", self.leases, self.ports, None, tell)
+        self.supervisor = Supervisor(
+            f"{os.getpid()}", self.leases, self.ports, None, tell, setter_aside(self.store, self.clock)
+        )
         self.leases.on_hint(self.supervisor.nudge)
+        if smtp is not None:
+            self.outside = effect_runner(posting(tmp, smtp), self.folder)
+
+    def ports(self, run_id: str) -> LocalPorts:
+        """With bundles that are written."""
+        return replace(super().ports(run_id), seal=sealer(self.store, self.folder, run_view))
+
+    def keep_workspaces(self) -> None:
+        """Before each attempt that may change one, as the program does."""
+        self.anew = Anew(before=GitBefore(), load=self.store.load)
 
     def office(self) -> Office:
         """The door to the same folder."""
@@ -101,19 +133,35 @@ class DiskRig(Rig):
         await self.store.close()
 
 
+def posting(tmp: Path, port: int, letter_s: float = 20.0) -> EmailPorts:
+    """Letters by the connection ``mail`` to a server on this host; each may take so long."""
+    mail = SmtpConnection(host="127.0.0.1", port=port, sender="flow@example.org", tls="none", timeout_s=letter_s)
+    artifacts = DiskArtifacts(tmp / "artifacts")
+    return EmailPorts(
+        mailer=SmtpMailer({"mail": mail}),
+        artifacts=artifacts,
+        collector=FileCollector(artifacts=artifacts),
+        clock=SystemClock(),
+    )
+
+
 @asynccontextmanager
-async def opened(tmp: Path, *, ttl_s: float = 15.0, work_s: float = 0.02) -> AsyncIterator[DiskRig]:
+async def opened(
+    tmp: Path, *, ttl_s: float = 15.0, work_s: float = 0.02, smtp: int | None = None
+) -> AsyncIterator[DiskRig]:
     """A rig in this process, closed at the end."""
-    rig = DiskRig(tmp, ttl_s=ttl_s, work_s=work_s)
+    rig = DiskRig(tmp, ttl_s=ttl_s, work_s=work_s, smtp=smtp)
     try:
         yield rig
     finally:
         await rig.close()
 
 
-async def finish(tmp: Path, *, ttl_s: float = 15.0, work_s: float = 0.02) -> None:
+async def finish(tmp: Path, *, ttl_s: float = 15.0, work_s: float = 0.02, keep: bool = False) -> None:
     """Drive everything as far as it goes without a person."""
     async with opened(tmp, ttl_s=ttl_s, work_s=work_s) as rig:
+        if keep:
+            rig.keep_workspaces()
         await rig.worker(lambda _text: None).run(until_idle=True)
 
 
@@ -141,8 +189,21 @@ def hang(path: Path) -> None:
     subprocess.run([sys.executable, "-c", _HANG, str(path)], check=True)
 
 
+def asleep(process: subprocess.Popen[str], point: str) -> None:
+    """Wait until a process that says `point` has been stopped; a SIGCONT that comes before the SIGSTOP would be lost."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"{point}\n"
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
 async def _run(options: argparse.Namespace) -> None:
-    async with opened(options.folder, ttl_s=options.ttl, work_s=options.work) as rig:
+    async with opened(options.folder, ttl_s=options.ttl, work_s=options.work, smtp=options.smtp) as rig:
+        if options.keep:
+            rig.keep_workspaces()
+        if options.smtp is not None:
+            rig.outside = effect_runner(posting(options.folder, options.smtp, options.letter), rig.folder)
         left = [options.nth]
 
         def die(point: str, _subject: str) -> None:
@@ -171,6 +232,9 @@ def main() -> None:
     parser.add_argument("--ttl", type=float, default=15.0)
     parser.add_argument("--work", type=float, default=0.02)
     parser.add_argument("--drive")
+    parser.add_argument("--smtp", type=int)
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--letter", type=float, default=20.0)
     asyncio.run(_run(parser.parse_args()))
 
 

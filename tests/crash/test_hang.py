@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from tests.crash.disk import DiskSandbox
 from tests.crash.owner import create, opened, until
 from tests.crash.test_kill import PIN, PLAIN, journal, marks, owner
 from tests.engine.rig import ACTOR
+from tests.store.stopped import owner_inside
 from wfconsole.domain.events import AttemptAdopted, OwnerChanged, RunSucceeded
 from wfconsole.domain.facts import PauseRun
+from wfconsole.ports import WfconsoleError
 from wfconsole.store import check, database
+from wfconsole.store.sqlite import SqliteStore
 
 TTL_S = 0.6
 
@@ -120,3 +124,55 @@ def test_a_command_reaches_an_owner_in_another_process_by_its_hint(
             await asyncio.gather(driving, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_an_owner_that_stopped_inside_a_transaction_is_ended_when_its_time_has_run_out(
+    tmp_path: Path, nth: int
+) -> None:
+    create(tmp_path, PLAIN, workspace=PIN)
+    told: list[str] = []
+
+    async def scenario() -> None:
+        taking = asyncio.create_task(take_over(tmp_path, told, 0.02))
+        async with opened(tmp_path) as rig:
+
+            async def over() -> bool:
+                return isinstance((await rig.store.load("run-1"))[-1].event, RunSucceeded)
+
+            await until(over)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+
+    with owner_inside(tmp_path, nth=nth, ttl_s=TTL_S) as process:
+        asyncio.run(asyncio.wait_for(scenario(), 30))
+        assert process.wait(30) == -signal.SIGKILL
+    assert sum(isinstance(record.event, OwnerChanged) for record in journal(tmp_path)) == (nth > 1)
+    engine = DiskSandbox(tmp_path / "engine")
+    assert [each.rpartition(" ")[2] for each in engine.executions()] == ["a#1", "b#1", "c#1"]
+    assert (engine.twice(), engine.left()) == ([], [])
+    assert marks(tmp_path) == [("run-1", name) for name in "abc"]
+    assert check.verify(tmp_path / database.NAME) == []
+    assert [line.partition(":")[0] for line in told] == [f"run run-1 taken over from {socket.gethostname()}"] * (
+        nth > 1
+    )
+
+
+def test_an_owner_that_stopped_inside_a_transaction_is_left_alone_while_its_time_lasts(tmp_path: Path) -> None:
+    create(tmp_path, PLAIN, workspace=PIN)
+
+    async def write() -> None:
+        store = SqliteStore.open(tmp_path, busy_seconds=1)
+        with pytest.raises(WfconsoleError) as caught:
+            await store.post("run-1", PauseRun(fact_id="p", at=0, actor=ACTOR))
+        assert caught.value.code == "STORE_BUSY"
+        assert caught.value.details["pid"] == process.pid
+        await store.close()
+
+    with owner_inside(tmp_path, nth=2, ttl_s=600) as process:
+        asyncio.run(write())
+        assert process.poll() is None
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert marks(tmp_path) == [("run-1", name) for name in "abc"]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.cli import Wfconsole, git, recipe, repository, step
+from tests.scenarios.test_ordinary_user import AsUser
+from tests.scenarios.test_terminal import on_a_terminal, raw
 
 LOOK = "steps: {look: {run: [[cat, read.me]]}}\n"
+LOOK_AT = 'inputs: {repo: {type: path, required: true}}\nworkspace: {source: "${{ inputs.repo }}", ref: %s}\n' + LOOK
 BIG = 200 * 1024 * 1024
 
 
@@ -56,6 +62,41 @@ def test_a_repository_that_cannot_be_read_is_refused(wf: Wfconsole, place: Path,
         assert str(path) in refused.err
         assert not refused.stdout
     assert folders(wf) == before
+
+
+@pytest.fixture
+def nobody() -> Iterator[AsUser]:
+    """The account that owns nothing, with a home of its own."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("only root can become another account, by setpriv")
+    account = pwd.getpwnam("nobody")
+    home = Path(tempfile.mkdtemp(prefix="wfconsole-nobody-"))
+    os.chown(home, account.pw_uid, account.pw_gid)
+    try:
+        user = AsUser(account, home)
+        if user.do("--version").returncode:
+            pytest.skip("an ordinary user can read neither this interpreter nor this checkout")
+        yield user
+    finally:
+        shutil.rmtree(home)
+
+
+@pytest.mark.parametrize(
+    ("shut", "ref"), [("", "HEAD"), (".git", "HEAD"), ("read.me", "worktree"), ("new", "worktree")]
+)
+def test_what_an_ordinary_user_cannot_read_is_refused_by_its_name(nobody: AsUser, shut: str, ref: str) -> None:
+    text = recipe(nobody.home, "look", LOOK_AT % ref)
+    closed = repository(nobody.home / "closed")
+    (closed / "new").mkdir()
+    (closed / "new" / "file").touch()
+    (closed / shut).chmod(0)
+    refused = nobody.do("run", text, "-i", f"repo={closed}")
+    said = refused.stderr.decode()
+    assert (refused.returncode, refused.stdout) == (2, b""), said
+    assert "WORKSPACE_INVALID" in said
+    assert f"{shut or closed} cannot be read: Permission denied" in said
+    runs = nobody.home / "runs"
+    assert not runs.exists() or not list(runs.iterdir())
 
 
 @pytest.mark.engine
@@ -172,3 +213,19 @@ def test_a_file_of_200_mb_goes_through(wf: Wfconsole, place: Path) -> None:
     assert ended.code == 0, ended.err
     assert wf.run("logs", ended.view["run_id"], "size").stdout == f"{BIG}\n".encode()
     assert (large / "large.bin").stat().st_size == BIG
+
+
+def test_names_in_a_strangers_repository_reach_the_terminal_as_text(wf: Wfconsole, place: Path) -> None:
+    """A branch that is near what was asked for, and a file that is not in the copy, are named by what the repository says."""
+    strange = repository(place / "strangers")
+    git(strange, "branch", "fea\u202eture\x9b5n")
+    (strange / "\x1b[31mnot tracked\x07").write_text("x")
+    near = recipe(place, "near", LOOK_AT % "feature")
+    written, code, _ = on_a_terminal(wf, "run", near, "-i", f"repo={strange}")
+    assert (code, raw(written)) == (2, b""), written
+    assert b"<U+202E>" in written
+    lost = wf.using(DOCKER_HOST="unix:///nonexistent/docker.sock")
+    text = recipe(place, "strangers", LOOK)
+    written, code, _ = on_a_terminal(lost, "run", text, "-i", f"repo={strange}")
+    assert (code, raw(written)) == (5, b""), written
+    assert b"\\x1b[31mnot tracked\\x07" in written

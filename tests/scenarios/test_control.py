@@ -146,7 +146,9 @@ def test_ctrl_c_twice_stops_at_once(wf: Wfconsole, repo: Path) -> None:
     gone(live.run_id)
 
 
-def test_a_driver_killed_in_the_middle_of_a_step_is_followed_by_one_that_adopts(wf: Wfconsole, two: list[str]) -> None:
+def test_exec_block_14_a_driver_killed_in_the_middle_of_a_step_is_followed_by_one_that_adopts(
+    wf: Wfconsole, two: list[str]
+) -> None:
     with wf.live(*two, "--id", "killed") as live:
         live.here("first")
         os.kill(live.process.pid, signal.SIGKILL)
@@ -206,7 +208,7 @@ def test_runs_side_by_side_on_one_store_do_not_disturb_each_other(wf: Wfconsole,
         assert containers(end.view["run_id"]) == []
 
 
-def test_a_second_run_of_a_live_key_watches_it(wf: Wfconsole, two: list[str]) -> None:
+def test_exec_block_08_a_second_run_of_a_live_key_watches_it(wf: Wfconsole, two: list[str]) -> None:
     with wf.live(*two, "--id", "shared") as live:
         live.here("first")
         with wf.live(*two, "--id", "shared") as other:

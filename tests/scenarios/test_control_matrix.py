@@ -12,6 +12,7 @@ from typing import Any, Self
 import pytest
 
 from tests.scenarios.cli import Wfconsole, containers, let_go, recipe, step, until
+from tests.scenarios.killing import killed
 
 pytestmark = pytest.mark.engine
 
@@ -121,6 +122,26 @@ def test_rw_pause_resume_and_delete_st_wf_003_every_command_at_every_state(wf: W
     for command in ("delete", "cancel"):
         gone = wf.run(command, hands.run_id, "--json")
         assert (gone.code, gone.error["code"]) == (2, "NOT_FOUND")
+
+
+def test_rw_pause_resume_and_delete_st_wf_003_every_command_at_a_run_that_nobody_has_begun(
+    wf: Wfconsole, repo: Path
+) -> None:
+    path = recipe(repo.parent, "fresh", "steps: {a: {run: [[cat, data.txt]]}}\n")
+    for key in ("begun-later", "never-begun"):
+        killed(wf, "taken", "run", str(path), "-i", f"repo={repo}", "--id", key)
+    later, never = (Hands(wf, wf.show(key)["run_id"]) for key in ("begun-later", "never-begun"))
+    assert wf.show(later.run_id)["status"] == "pending"
+    before = wf.show(later.run_id)
+    later.refused("pause", "pause", "resume", "resume", "delete", "delete")
+    assert wf.show(later.run_id) == before
+    assert never.sends("cancel")["status"] == "cancelled"
+    never.refused("cancel", "pause", "resume")
+    assert wf.run("worker", "--until-idle").code == 0
+    assert (wf.show(later.run_id)["status"], marks(wf, later.run_id)) == ("succeeded", {"a": 1})
+    later.refused("cancel", "cancel", "pause", "pause", "resume", "resume", said="is over: succeeded")
+    for hands in (later, never):
+        assert hands.sends("delete", "--yes")["runs"] == [hands.run_id]
 
 
 def test_rw_delete_a_run_that_waits_for_a_person_or_for_time_is_not_deleted(wf: Wfconsole, repo: Path) -> None:

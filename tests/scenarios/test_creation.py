@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -69,6 +70,38 @@ def test_w1_a_the_same_key_at_the_same_time_is_one_run(wf: Wfconsole, repo: Path
     assert folders(wf) == sorted(run["run_id"] for run in runs(wf))
 
 
+def test_st_wf_001_3_inputs_checks_and_the_key_are_told_at_once_and_leave_nothing(wf: Wfconsole, repo: Path) -> None:
+    path = recipe(
+        repo.parent,
+        "strict",
+        """
+        inputs:
+          repo: {type: path, required: true}
+          floor: {type: number, default: 80, minimum: 0}
+          tone: {type: string, choices: [plain, loud], default: plain}
+        check: [{that: inputs.floor < 101, message: no percentage, hint: "0 to 100"}, {that: inputs.tone != '', message: x}]
+        workspace: {source: "${{ inputs.repo }}"}
+        steps: {one: {set: {a: 1}}}
+        """,
+    )
+    wf.run("runs")
+    before, known = sorted(wf.home.rglob("*")), runs(wf)
+    refused = wf.run("run", path, "-i", "floor=200", "-i", "tone=lowd", "-i", "tune=x", "--id", "no key", "--json")
+    told = {problem["where"]: problem["code"] for problem in refused.error["details"]["problems"]}
+    assert (refused.code, refused.error["code"]) == (2, "INPUT_INVALID")
+    assert told == {
+        "repo": "INPUT_MISSING",
+        "tone": "INPUT_INVALID",
+        "tune": "INPUT_INVALID",
+        "check": "INPUT_INVALID",
+        "--id": "INPUT_INVALID",
+    }
+    assert runs(wf) == known
+    assert [path for path in sorted(wf.home.rglob("*")) if "-shm" not in path.name and "-wal" not in path.name] == [
+        path for path in before if "-shm" not in path.name and "-wal" not in path.name
+    ]
+
+
 def test_a_key_that_is_none_is_refused(wf: Wfconsole, repo: Path) -> None:
     before = folders(wf)
     refused = wf.run("run", recipe(repo.parent, "pure", PURE), "-i", f"repo={repo}", "--id", "no key\n", "--json")
@@ -107,7 +140,9 @@ def test_st_wf_002_3_when_pinning_cannot_be_recorded_nothing_is_created(place: P
         db.execute("CREATE TRIGGER full BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no room'); END")
     refused = wf.run("run", path, "-i", f"repo={repo}", "--id", "never", "--json")
     assert (refused.code, refused.stdout) == (5, b""), refused.err
+    assert refused.error["code"] == "VERSION_NOT_PINNED"
     assert "no room" in refused.error["message"]
+    assert refused.error["hint"]
     assert folders(wf) == before
     assert runs(wf) == known
     assert wf.run("show", "never", "--json").error["code"] == "NOT_FOUND"
@@ -123,7 +158,10 @@ def test_an_intent_has_the_same_id_for_the_same_payload(wf: Wfconsole, repo: Pat
     again = intent(wf, dict(reversed(payload.items())))
     assert first.code == 0, first.err
     assert first.json["intent_id"] == again.json["intent_id"]
-    assert len(first.json["intent_id"]) == 64
+    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert first.json["intent_id"] == hashlib.sha256(canonical).hexdigest()
+    fraction = intent(wf, {**payload, "constraints": {"budgetUsd": 2.0}})
+    assert fraction.json["intent_id"] == first.json["intent_id"]
     assert intent(wf, {**payload, "goal": "another"}).json["intent_id"] != first.json["intent_id"]
 
 
@@ -137,6 +175,20 @@ def test_an_intent_runs_with_a_recipe_its_inputs_and_its_budget(wf: Wfconsole, r
     assert done.view["trigger"]["kind"] == "intent"
     assert done.view["inputs"] == {"depth": 3, "goal": "try it", "repo": str(repo)}
     assert done.view["budget"]["limits"]["cost_usd"] == 2
+
+
+def test_exec_block_19_an_intent_never_runs_on_another_project_than_its_own(wf: Wfconsole, repo: Path) -> None:
+    other = repository(repo.parent / "other")
+    before = folders(wf)
+    path = recipe(repo.parent, "fixed", 'workspace: {source: "./repo"}\nsteps: {one: {set: {a: 1}}}\n')
+    intent_id = intent(wf, {"goal": "this one", "project_path": str(other), "recipe": str(path)}).json["intent_id"]
+    refused = wf.run("intent", "run", intent_id, "--json")
+    assert (refused.code, refused.error["code"]) == (2, "INPUT_INVALID")
+    (problem,) = refused.error["details"]["problems"]
+    assert (problem["where"], str(other) in problem["message"]) == ("project_path", True)
+    assert folders(wf) == before
+    done = wf.run("intent", "run", intent_id, "--recipe", recipe(repo.parent, "goal", GOAL), "--json")
+    assert (done.view["project"], done.view["inputs"]["repo"]) == ("other", str(other)), done.err
 
 
 def test_an_intent_without_a_recipe_or_a_goal_is_refused_with_a_hint(wf: Wfconsole, repo: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ steps:
   flood: {run: [[python, flood.py]]}
   late: {timeout: 1s, run: [[sleep, "600"]]}
   killed: {run: [[python, -c, "import os; os.kill(os.getpid(), 15)"]]}
+  linked: {workdir: outside, halt_on_error: false, run: [[touch, /workspace/reached], [touch, /workspace/reached]]}
+  no_program: {run: [[./read.me]]}
 """
 BLOCKED = """
 steps:
@@ -56,6 +59,7 @@ steps:
   remove: {run: [[rm, /etc/hostname]]}
   move: {run: [[mv, read.me, ../escaped]]}
   hidden: {run: [[env, nice, sh, -c, "echo reached > /workspace/reached"]]}
+  wrapped: {run: [[env, -i, nice, -n, "5", timeout, "3", rm, -rf, /workspace/read.me]]}
   fine: {run: [[echo, fine]]}
 """
 DENIED = """
@@ -73,7 +77,11 @@ def run(wf: Wfconsole, repo: Path, name: str, text: str) -> Result:
 
 @pytest.fixture(scope="module")
 def project(place: Path) -> Path:
-    return repository(place / "project", {"meet.py": MEET, "flood.py": FLOOD, "sub/inner.txt": "inner\n", **SMALL})
+    made = repository(place / "project", {"meet.py": MEET, "flood.py": FLOOD, "sub/inner.txt": "inner\n", **SMALL})
+    (made / "outside").symlink_to("/tmp")
+    git(made, "add", "-A")
+    git(made, "commit", "-q", "-m", "a link out of it")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +133,26 @@ def test_exec_block_01_a_stage_succeeds_and_the_bundle_is_written(wf: Wfconsole,
         assert (len(data), hashlib.sha256(data).hexdigest()) == (entry["bytes"], entry["sha256"])
 
 
+def test_exec_block_01_the_manifest_has_each_command_with_its_own_streams_code_and_times(
+    wf: Wfconsole, good: Result, bad: Result
+) -> None:
+    for result, name, codes in ((good, "where", [0, 0]), (bad, "go_on", [0, 1, 0])):
+        bundle = wf.home / result.view["bundle"]
+        manifest = json.loads((bundle / "manifest.json").read_bytes())
+        named = {entry["path"]: entry["bytes"] for entry in manifest["files"]}
+        (attempt,) = step(manifest["run"], name)["attempts"]
+        commands = attempt["commands"]
+        assert [(command["index"], command["exit_code"]) for command in commands] == list(enumerate(codes))
+        for command in commands:
+            for stream in ("stdout", "stderr"):
+                assert named[command[stream]["path"].removeprefix("bundle/")] == command[stream]["bytes"]
+            assert attempt["started_at"] <= command["started_at"] <= command["finished_at"] <= attempt["finished_at"]
+        assert all(one["finished_at"] <= two["started_at"] for one, two in itertools.pairwise(commands))
+        assert len({command[stream]["path"] for command in commands for stream in ("stdout", "stderr")}) == 2 * len(
+            codes
+        )
+
+
 def test_exec_block_02_halt_on_error_ends_the_stage_and_skips_what_follows(bad: Result) -> None:
     assert (bad.code, bad.view["status"]) == (1, "failed")
     assert exit_codes(bad, "halt") == [0, 1]
@@ -165,9 +193,10 @@ def test_exec_block_09_a_shell_needs_a_human(wf: Wfconsole, blocked: Result) -> 
 
 
 def test_exec_block_10_rm_of_an_absolute_path_is_blocked(blocked: Result) -> None:
-    found = step(blocked.view, "remove")
-    assert found["status"] == "needs_human"
-    assert "/etc/hostname" in found["reason"]
+    for name, path in (("remove", "/etc/hostname"), ("wrapped", "/workspace/read.me")):
+        found = step(blocked.view, name)
+        assert found["status"] == "needs_human"
+        assert path in found["reason"]
 
 
 def test_exec_block_11_rm_of_a_relative_path_is_allowed_with_a_warning(wf: Wfconsole, good: Result) -> None:
@@ -183,7 +212,9 @@ def test_exec_block_12_mv_out_of_the_workspace_is_blocked(wf: Wfconsole, blocked
     found = step(blocked.view, "move")
     assert found["status"] == "needs_human"
     assert "../escaped" in found["reason"]
-    assert set(blocked.view["waiting_for"]) == {"shell", "hidden", "remove", "move"}
+    assert set(blocked.view["waiting_for"]) == {"shell", "hidden", "wrapped", "remove", "move"}
+    shown = wf.run("show", blocked.view["run_id"]).out
+    assert all(step(blocked.view, name)["reason"] in shown for name in blocked.view["waiting_for"])
 
 
 def test_exec_block_16_parallel_stages_run_at_the_same_time(good: Result) -> None:
@@ -217,6 +248,14 @@ def test_exec_block_19_the_project_is_the_folder_and_the_boundary(wf: Wfconsole,
     assert cause(outside, "out") == "POLICY_BLOCKED"
 
 
+def test_exec_block_19_a_link_does_not_lead_out_of_the_boundary(wf: Wfconsole, bad: Result) -> None:
+    found = step(bad.view, "linked")
+    assert (found["status"], found["failure"]["code"]) == ("failed", "POLICY_BLOCKED")
+    commands = found["attempts"][0]["commands"]
+    assert [(each["exit_code"], each["error"]) for each in commands] == [(None, "POLICY_BLOCKED")] * 2
+    assert not (wf.folder(bad.view["run_id"]) / "workspace" / "reached").exists()
+
+
 def test_exec_block_20_an_unknown_executable_fails_the_stage_and_is_in_the_manifest(wf: Wfconsole, bad: Result) -> None:
     found = step(bad.view, "unknown")
     assert (found["status"], cause(bad, "unknown")) == ("failed", "COMMAND_NOT_FOUND")
@@ -230,6 +269,10 @@ def test_a_timeout_and_a_signal_are_told_apart_from_a_failure(bad: Result) -> No
     late, killed = step(bad.view, "late")["attempts"][0], step(bad.view, "killed")["attempts"][0]
     assert (late["outcome"], late["cause"]["code"]) == ("timed_out", "STEP_TIMED_OUT")
     assert (killed["outcome"], killed["commands"][0]["signal"]) == ("failed", 15)
+    assert "signal 15 (TERM)" in killed["cause"]["message"]
+    no_program = step(bad.view, "no_program")["attempts"][0]
+    assert (no_program["outcome"], no_program["commands"][0]["error"]) == ("failed", "SPAWN_ERROR")
+    assert (no_program["cause"]["code"], no_program["commands"][0]["exit_code"]) == ("STEP_FAILED", None)
 
 
 def test_exec_block_gap_4_deny_by_default_lets_only_what_is_listed_run(wf: Wfconsole, project: Path) -> None:

@@ -123,7 +123,7 @@ def test_st_wf_006_2_the_decision_is_kept_with_actor_time_reason_and_signature(w
 
 
 @pytest.mark.parametrize(("verb", "reason"), [("approve", "st_wf_006_3"), ("reject", "st_wf_007_3")])
-def test_st_wf_006_3_and_007_3_a_decision_that_cannot_be_applied_changes_nothing(
+def test_st_wf_006_3_and_st_wf_007_3_a_decision_that_cannot_be_applied_changes_nothing(
     wf: Wfconsole, ship: Path, verb: str, reason: str
 ) -> None:
     run_id = waiting(wf, ship)

@@ -44,7 +44,7 @@ def let_both_go(wf: Wfconsole, live: Live) -> None:
         (wf.folder(live.run_id) / "attempts" / name / "1" / "scratch" / "go").touch()
 
 
-def test_parallel_steps_edit_different_files_and_what_needs_them_sees_both(
+def test_exec_block_gap_3_parallel_steps_edit_different_files_and_what_needs_them_sees_both(
     wf: Wfconsole, place: Path, project: Path
 ) -> None:
     flow = recipe(place, "apart", FLOW.format(left="a.txt", right="b.txt"))
@@ -65,7 +65,7 @@ def test_parallel_steps_edit_different_files_and_what_needs_them_sees_both(
     assert not list(run.glob("attempts/*/*/workspace"))
 
 
-def test_parallel_steps_edit_the_same_file_and_the_later_one_says_which_and_with_whom(
+def test_exec_block_gap_3_parallel_steps_edit_the_same_file_and_the_later_one_says_which_and_with_whom(
     wf: Wfconsole, place: Path, project: Path
 ) -> None:
     flow = recipe(place, "apart", FLOW.format(left="a.txt", right="a.txt"))

@@ -121,3 +121,8 @@ def test_quality_gate_2_lists_what_blocks_and_cannot_merge(wf: Wfconsole, bad: R
     assert "cannot be merged" in comment.splitlines()[0]
     assert "5 test failures" in comment
     assert bad.view["failure"]["last_successful_step"] == "comment"
+    hint, run_id = bad.view["failure"]["hint"], bad.view["run_id"]
+    assert (f"`wfconsole artifacts {run_id} comment.md`" in hint, f"`wfconsole logs {run_id} again`" in hint) == (
+        True,
+    ) * 2
+    assert "again/unit_tests |   5 test failures" in wf.run("logs", run_id, "again").out

@@ -18,13 +18,14 @@ pytestmark = pytest.mark.engine
 
 VIEW_KEYS = """schema_version run_id workflow_id trace_id project trigger recipe intent_hash inputs state outputs status
 waiting_for pausing created_at started_at finished_at duration_ms current_step transitions steps approvals artifacts warnings
-failure rollback lineage interventions budget bundle""".split()
+failure quarantine rollback lineage interventions budget bundle""".split()
 STEP_KEYS = """step_id kind status reason failure started_at finished_at duration_ms retries attempts outputs artifacts
 reused_from trace_url children""".split()
 COMMAND_KEYS = "index argv cwd exit_code signal error warnings started_at finished_at stdout stderr".split()
 ENVELOPE = "run_id workflow_name workflow_version timestamp correlation_id seq type schema_version".split()
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
+TRACES = "https://traces.example.invalid/{trace_id}?span={span_id}"
 GOOD = """
 state: {tone: plain}
 inputs:
@@ -54,6 +55,8 @@ steps:
 @pytest.fixture(scope="module")
 def good(wf: Wfconsole, repo: Path) -> Result:
     path = recipe(repo.parent, "story", GOOD)
+    wf.home.mkdir(exist_ok=True)
+    (wf.home / "config.toml").write_text(f'trace_url = "{TRACES}"\n')
     return wf.run("run", path, "-i", f"repo={repo}", "-i", "count=4", "-i", 'tags=["a"]', "--id", "story/1", "--json")
 
 
@@ -190,6 +193,24 @@ def test_st_wf_004_3_a_failing_event_channel_leaves_a_typed_diagnostic(wf: Wfcon
     assert kept == heard.objects[:-1]
 
 
+def test_st_wf_004_2_trace_and_span_ids_are_there_from_creation_on(wf: Wfconsole, good: Result) -> None:
+    """As W3C Trace Context has them: lower-case hex, and not only zeros."""
+    told = events(wf, good.view["run_id"])
+    trace = told[0]["trace_id"]
+    assert re.fullmatch(r"(?!0{32})[0-9a-f]{32}", trace)
+    assert (good.view["trace_id"], told[0]["type"]) == (trace, "run_created")
+    spans = [event["span_id"] for event in told if event["type"] in {"run_created", "step_started"}]
+    assert all(re.fullmatch(r"(?!0{16})[0-9a-f]{16}", span) for span in spans)
+    assert (len(spans), len(set(spans))) == (4, 4)
+    for each in good.view["steps"]:
+        span = each["attempts"][-1]["span_id"]
+        assert each["trace_url"] == TRACES.format(trace_id=trace, span_id=span)
+        assert span in spans[1:]
+    other = wf.run("run", recipe(wf.home.parent, "traced", "steps: {one: {set: {a: 1}}}\n"),
+                   "-i", f"repo={wf.home.parent / 'repo'}", "--json")  # fmt: skip
+    assert other.view["trace_id"] != trace
+
+
 def test_st_wf_010_1_a_failed_run_keeps_error_type_last_step_and_hint(bad: Result) -> None:
     failure = bad.view["failure"]
     assert (failure["code"], failure["last_successful_step"]) == ("STEP_FAILED", "fine")
@@ -201,11 +222,14 @@ def test_st_wf_010_1_a_failed_run_keeps_error_type_last_step_and_hint(bad: Resul
     assert (attempt["exit_code"], attempt["commands"][0]["exit_code"]) == (1, 1)
 
 
+RETRYABLE = "failure.retry.allowed = true"
+
+
 def test_st_wf_010_2_failure_details_are_shown_and_can_be_queried(wf: Wfconsole, good: Result, bad: Result) -> None:
     shown = wf.run("show", bad.view["run_id"]).out
     for part in ("STEP_FAILED", "broken", "fine", bad.view["failure"]["hint"]):
         assert part in shown
-    for query in ("failure.code = STEP_FAILED", "status = failed and failure.last_successful_step = fine"):
+    for query in ("failure.code = STEP_FAILED", "status = failed and failure.last_successful_step = fine", RETRYABLE):
         asked = wf.run("runs", "--json", "--query", query)
         assert asked.code == 0, asked.err
         assert [run["run_id"] for run in asked.json["runs"]] == [bad.view["run_id"]], query
@@ -215,10 +239,17 @@ def test_st_wf_010_2_failure_details_are_shown_and_can_be_queried(wf: Wfconsole,
 
 def test_st_wf_010_3_partial_context_gives_the_typed_reason_and_the_missing_fields(wf: Wfconsole, repo: Path) -> None:
     path = recipe(repo.parent, "first", "steps: {only: {check: [{that: inputs.repo == '', message: never so}]}}\n")
-    failure = wf.run("run", path, "-i", f"repo={repo}", "--json").view["failure"]
+    view = wf.run("run", path, "-i", f"repo={repo}", "--json").view
+    failure = view["failure"]
     assert (failure["code"], failure["last_successful_step"]) == ("CHECK_FAILED", None)
-    assert "last_successful_step" in failure["missing_fields"]
+    assert failure["missing_fields"] == ["last_successful_step"]
     assert "never so" in failure["message"]
+    shown = wf.run("show", view["run_id"]).out
+    for part in ("CHECK_FAILED", "never so", "last_successful_step", failure["hint"], failure["retry"]["command"]):
+        assert part in shown
+    for query in ("failure.missing_fields = last_successful_step", "failure.message ~ 'never so'"):
+        found = wf.run("runs", "--json", "--query", f"recipe.name = first and {query}")
+        assert [run["run_id"] for run in found.json["runs"]] == [view["run_id"]], query
 
 
 def test_w1_a_there_is_one_row_for_the_workflow_id(wf: Wfconsole, good: Result) -> None:
