@@ -135,7 +135,7 @@ def weakened() -> dict[str, dict[str, str]]:
 def _fewer_columns(text: str) -> Iterator[tuple[str, str]]:
     if columns := re.search(r"UPDATE OF ([\w, ]+) ON", text):
         names = columns[1].split(", ")
-        for name in names:
+        for name in names if len(names) > 1 else ():
             yield name, text.replace(columns[1], ", ".join(each for each in names if each != name), 1)
 
 

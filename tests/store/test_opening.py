@@ -44,6 +44,23 @@ def test_a_new_store_is_private_and_keeps_its_identity(tmp_path: Path) -> None:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_a_writer_waits_to_open_the_file_while_somebody_else_has_all_of_it(tmp_path: Path) -> None:
+    """As who reads the log again after a kill -9 has; to open the file it must not matter how long it waits to write."""
+    open_and_close(tmp_path)
+    path = tmp_path / database.NAME
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("COMMIT")
+        with pytest.raises(sqlite3.OperationalError), closing(sqlite3.connect(path, timeout=0)) as impatient:
+            impatient.execute("PRAGMA synchronous = FULL")
+        letting_go = threading.Timer(0.2, other.close)
+        letting_go.start()
+        with closing(database.connect(path, busy_seconds=0)) as db:
+            assert db.execute("PRAGMA busy_timeout").fetchone() == (0,)
+        letting_go.join()
+
+
 def test_a_folder_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o755)

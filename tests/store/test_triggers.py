@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.samples import T0, Run, pause, step, whole_story
+from tests.store.samples import T0, Run, pause, plan, step, whole_story
 from wfconsole.domain import events as ev
 from wfconsole.ports import Lease
 from wfconsole.store import database, statements as sql
@@ -33,6 +33,9 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         await store.commit(replace(leased.next(*step("a"), begun), lease=Lease(owner="me", fence=3)))
         await store.post("run-1", pause("waits"))
         await store.save_intent("i" * 64, b"{}", T0)
+        careless = Run("careless")
+        await store.commit(careless.create(pinned=plan("a")))
+        await store.commit(careless.next(*step("a")[:2]))
         gone = Run("gone")
         await store.commit(gone.create())
         await store.commit(gone.next(ev.RunDeleted(workflow_id="wf-gone")))
@@ -96,6 +99,7 @@ FORBIDDEN = {
     "steps_failed, steps_skipped, steps_cancelled, view FROM runs WHERE run_id = 'run-1'",
     "runs_no_update workflow": "UPDATE runs SET workflow_id = 'another' WHERE run_id = 'run-1'",
     "runs_no_update run": "UPDATE runs SET run_id = 'another' WHERE run_id = 'run-1'",
+    "runs_accounted": f"UPDATE runs SET finished_at = {T0} WHERE run_id = 'careless'",
     "steps_once": COPY.format("steps"),
     "steps_no_update": "UPDATE steps SET status = 'running' WHERE step_id = 'a'",
     "steps_no_update run": "UPDATE steps SET run_id = 'run-1' WHERE run_id = 'leased' AND step_id = 'b'",

@@ -34,11 +34,14 @@ def backup(path: Path, target: Path) -> None:
 
 
 def connect(path: Path, *, mode: str = "rw", busy_seconds: float = READ_BUSY_SECONDS) -> sqlite3.Connection:
-    """A connection in autocommit mode with our pragmas, usable from any one thread at a time."""
+    """A connection in autocommit mode with our pragmas, usable from any one thread at a time.
+
+    `busy_seconds` is for its work. To open it waits in any case: after a kill -9 somebody else may be reading the log again.
+    """
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
-        timeout=busy_seconds,
+        timeout=max(busy_seconds, READ_BUSY_SECONDS),
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
@@ -48,6 +51,7 @@ def connect(path: Path, *, mode: str = "rw", busy_seconds: float = READ_BUSY_SEC
         db.execute("PRAGMA foreign_keys = ON")
         if db.execute("PRAGMA foreign_keys").fetchone() != (1,):
             raise faults.corrupt("this SQLite was built without foreign keys")
+        db.execute(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
     except BaseException:
         db.close()
         raise

@@ -12,7 +12,7 @@ from wfconsole.store.triggers import TRIGGERS, VIEWS
 APPLICATION_ID = 0x57464331
 """SQLite's application_id of our files: the bytes ``WFC1``."""
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004")
 """Every Alembic revision that this version knows, oldest first."""
 
 HEAD = REVISIONS[-1]

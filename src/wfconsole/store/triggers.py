@@ -7,6 +7,8 @@ triggers.
 
 from __future__ import annotations
 
+from wfconsole.store.statements import UNACCOUNTED
+
 VIEWS: dict[str, str] = {
     # public: one row for each step that took effect; one that a successor took over did so in the run before
     "marks": (
@@ -34,6 +36,7 @@ def _once(table: str, key: str, message: str) -> tuple[str, str]:
 _NOT_BEING_DELETED = "NOT EXISTS (SELECT 1 FROM tombstones WHERE run_id = OLD.run_id AND finished_at IS NULL)"
 _DELETED = "EXISTS (SELECT 1 FROM tombstones WHERE run_id = NEW.run_id)"
 _GONE = "this run was deleted"
+_UNACCOUNTED = UNACCOUNTED.replace("?", "NEW.run_id")
 FENCED = "leases: another process has taken this run over"
 NOT_SIGNED = "journal: only who has the lease of this run writes it"
 
@@ -123,6 +126,15 @@ TRIGGERS: dict[str, str] = dict(
             "UPDATE",
             "OLD.outcome IS NOT NULL OR NEW.run_id IS NOT OLD.run_id OR NEW.step_id IS NOT OLD.step_id "
             "OR NEW.n IS NOT OLD.n OR NEW.claimed_at IS NOT OLD.claimed_at",
+        ),
+        (
+            "runs_accounted",
+            _trigger(
+                "runs_accounted",
+                "UPDATE OF finished_at ON runs",
+                f"OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL AND EXISTS ({_UNACCOUNTED})",
+                "runs: a step has left neither an artifact nor a reason",
+            ),
         ),
         _once(
             "artifacts",

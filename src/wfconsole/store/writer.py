@@ -86,7 +86,10 @@ class Writer:
         self._wal: int | None = None
         self._busy_seconds = busy_seconds
         self._on_commit = on_commit
-        self._db = database.connect(path, busy_seconds=0)
+        try:
+            self._db = database.connect(path, busy_seconds=0)
+        except sqlite3.Error as error:
+            raise faults.of_file(error, path) from error
         self._inode = database.inode(path)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._guard = threading.Lock()
