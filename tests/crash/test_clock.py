@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from tests.crash.disk import DiskSandbox
-from tests.crash.owner import create, opened, until
-from tests.crash.test_hang import take_over
+from tests.crash.owner import create, opened
+from tests.crash.test_hang import taken_over
 from tests.crash.test_kill import PIN, PLAIN, ROOT, journal, marks, owner, story
 from tests.engine.rig import Rig, plan, play, step
 from tests.fakes.sandbox import Script
-from wfconsole.domain.events import OwnerChanged, RunSucceeded
+from wfconsole.domain.events import OwnerChanged
 from wfconsole.store import check, database, leases
 from wfconsole.views.run_view import run_view
 
@@ -183,22 +183,11 @@ def test_fault_25_a_run_of_a_hung_owner_that_saw_another_time_since_boot_is_not_
     create(tmp_path, PLAIN, workspace=PIN)
     told: list[str] = []
 
-    async def scenario() -> None:
-        taking = asyncio.create_task(take_over(tmp_path, told, 0.02))
-        async with opened(tmp_path) as rig:
-
-            async def over() -> bool:
-                return isinstance((await rig.store.load("run-1"))[-1].event, RunSucceeded)
-
-            await until(over)
-        taking.cancel()
-        await asyncio.gather(taking, return_exceptions=True)
-
     options = ("--at", "going", "--signal", "STOP", "--ttl", "0.6", "--drive", "run-1")
     with shifted(tmp_path, *options) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "going\n"
-        asyncio.run(asyncio.wait_for(scenario(), 60))
+        taken_over(tmp_path, told)
     sound(tmp_path)
     assert "(hung)" in told[0]
 

@@ -38,15 +38,12 @@ async def take_over(folder: Path, told: list[str], work_s: float) -> None:
         await rig.worker(lambda _text: None).run(until_idle=False)
 
 
-@pytest.mark.parametrize("point", ["committing", "preparing", "prepared", "going", "gone", "waited", "removing"])
-def test_a_stopped_owner_is_replaced_and_when_it_wakes_it_writes_and_starts_nothing(tmp_path: Path, point: str) -> None:
-    create(tmp_path, PLAIN, workspace=PIN)
-    process = stopped_at(tmp_path, point, "0.02")
-    told: list[str] = []
+def taken_over(folder: Path, told: list[str]) -> None:
+    """Until another process has brought the run to its end; `told` is the report of the one who took it over."""
 
     async def scenario() -> None:
-        taking = asyncio.create_task(take_over(tmp_path, told, 0.02))
-        async with opened(tmp_path) as rig:
+        taking = asyncio.create_task(take_over(folder, told, 0.02))
+        async with opened(folder) as rig:
 
             async def over() -> bool:
                 return isinstance((await rig.store.load("run-1"))[-1].event, RunSucceeded)
@@ -55,8 +52,17 @@ def test_a_stopped_owner_is_replaced_and_when_it_wakes_it_writes_and_starts_noth
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
 
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+@pytest.mark.parametrize("point", ["committing", "preparing", "prepared", "going", "gone", "waited", "removing"])
+def test_a_stopped_owner_is_replaced_and_when_it_wakes_it_writes_and_starts_nothing(tmp_path: Path, point: str) -> None:
+    create(tmp_path, PLAIN, workspace=PIN)
+    process = stopped_at(tmp_path, point, "0.02")
+    told: list[str] = []
+
     try:
-        asyncio.run(asyncio.wait_for(scenario(), 30))
+        taken_over(tmp_path, told)
         before = journal(tmp_path)
         process.send_signal(signal.SIGCONT)
         _, err = process.communicate(timeout=30)
@@ -133,19 +139,8 @@ def test_an_owner_that_stopped_inside_a_transaction_is_ended_when_its_time_has_r
     create(tmp_path, PLAIN, workspace=PIN)
     told: list[str] = []
 
-    async def scenario() -> None:
-        taking = asyncio.create_task(take_over(tmp_path, told, 0.02))
-        async with opened(tmp_path) as rig:
-
-            async def over() -> bool:
-                return isinstance((await rig.store.load("run-1"))[-1].event, RunSucceeded)
-
-            await until(over)
-        taking.cancel()
-        await asyncio.gather(taking, return_exceptions=True)
-
     with owner_inside(tmp_path, nth=nth, ttl_s=TTL_S) as process:
-        asyncio.run(asyncio.wait_for(scenario(), 30))
+        taken_over(tmp_path, told)
         assert process.wait(30) == -signal.SIGKILL
     assert sum(isinstance(record.event, OwnerChanged) for record in journal(tmp_path)) == (nth > 1)
     engine = DiskSandbox(tmp_path / "engine")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.engine.rig import ACTOR, Rig, evaluate, plan, play, step
-from tests.fakes.sandbox import Script
+from tests.fakes.sandbox import FakeSandbox, Script
 from wfconsole.domain.decide import decide
 from wfconsole.domain.events import EventChannelFailed, Record, RunFailed
 from wfconsole.domain.evolve import fold
 from wfconsole.domain.facts import CancelRun, PauseRun, ResumeRun, TakeRun
 from wfconsole.domain.plan import Limits
-from wfconsole.ports import Commit, WfconsoleError
+from wfconsole.ports import Commit, SandboxHandle, SandboxSpec, WfconsoleError
 
 
 def test_cancel_stops_what_runs_and_ends_the_run_cancelled(tmp_path: Path) -> None:
@@ -33,6 +33,29 @@ def test_cancel_stops_what_runs_and_ends_the_run_cancelled(tmp_path: Path) -> No
     assert play(scenario) == "cancelled"
     assert ("stop", "a", 1) in rig.sandbox.calls
     assert rig.sandbox.containers == {}
+
+
+def test_a_cancel_ends_the_wait_for_an_engine_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(tmp_path)
+    waiting = asyncio.Event()
+
+    async def away(_: object, spec: SandboxSpec) -> SandboxHandle:
+        waiting.set()
+        while spec.wanted():  # noqa: ASYNC110  as the adapter does, which waits for a socket
+            await asyncio.sleep(0)
+        raise WfconsoleError("SANDBOX_UNAVAILABLE", "the engine is away", "wait")
+
+    async def scenario() -> str:
+        monkeypatch.setattr(FakeSandbox, "prepare", away)
+        run_id = await rig.create(plan(step("a")))
+        driving = asyncio.create_task(rig.supervisor.drive(run_id))
+        await waiting.wait()
+        await rig.deliver(run_id, CancelRun(fact_id="c1", at=rig.clock.now, actor=ACTOR))
+        state = await driving
+        assert state.step("a").status == "cancelled"
+        return state.status
+
+    assert play(scenario) == "cancelled"
 
 
 def test_a_second_cancel_by_force_also_gives_up_the_finally_steps(tmp_path: Path) -> None:

@@ -194,3 +194,25 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AwayError):
         asyncio.run(patience.patiently(Engine("unix:///none"), gone, 0.05))
     assert len(calls) > 1
+
+
+@pytest.mark.engine
+@needs_private_engine
+def test_a_cancel_does_not_wait_for_an_engine_that_is_away(
+    private: PrivateEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_S", 3600.0)
+    away = Away(private, tmp_path, unattended=True)
+    spec = replace(away.lab.spec(("true",)), wanted=lambda: not away.waited.is_set())
+
+    async def whole() -> None:
+        await asyncio.to_thread(private.end, signal.SIGTERM)
+        try:
+            with pytest.raises(AwayError):
+                await asyncio.wait_for(away.sandbox.prepare(spec), 60)
+        finally:
+            await asyncio.to_thread(private.start)
+            await away.sandbox.close()
+
+    asyncio.run(whole())
+    assert not spec.in_dir.exists()

@@ -44,7 +44,7 @@ def attempt_runner(
         if apart is None or not any(step.isolation == "per_step" for step in state.plan.steps):
             return await together(effect, state, attempt)
         if state.index.steps[effect.step_id].isolation == "per_step":
-            job = _job(effect, state, folder)
+            job = _job(effect, state, folder, attempt)
             sandbox = HeldSandbox(sandbox=ports.sandbox, hold=attempt.hold, signals=attempt.signals)
             return await apart.run(job, replace(ports, sandbox=sandbox), state, attempt, Stops(attempt).next_stop)
         purpose = purpose_of(state, effect.step_id)
@@ -55,7 +55,7 @@ def attempt_runner(
             return await gate(effect, state)
         if outside is not None and state.index.steps[effect.step_id].kind in EFFECT_KINDS:
             return await outside(effect, state, attempt)
-        job = _job(effect, state, folder)
+        job = _job(effect, state, folder, attempt)
         sandbox = HeldSandbox(sandbox=ports.sandbox, hold=attempt.hold, signals=attempt.signals)
 
         def hold(handle: SandboxHandle) -> None:
@@ -92,7 +92,9 @@ def sweeper(ports: StepPorts, folder: Callable[[str], RunFolder], apart: Apart |
     return sweep
 
 
-def _job(effect: StartAttempt, state: RunState, folder: Callable[[str], RunFolder]) -> Job:
+def _job(
+    effect: StartAttempt, state: RunState, folder: Callable[[str], RunFolder], attempt: Attempt | None = None
+) -> Job:
     upstream = sorted(state.index.upstream(effect.step_id), key=state.index.order.__getitem__)
     plan, other = state.index.steps[effect.step_id], state.step(effect.step_id).template
     return Job(
@@ -106,6 +108,7 @@ def _job(effect: StartAttempt, state: RunState, folder: Callable[[str], RunFolde
         secrets=state.plan.secrets,
         fell_back=other is not None,
         resumed=any(_had_sandbox(step, state) for step in state.all_steps()),
+        wanted=lambda: attempt is None or not attempt.stop_requested.is_set(),
     )
 
 

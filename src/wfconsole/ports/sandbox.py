@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -57,6 +57,7 @@ class SandboxSpec:
     host's tmpfs, and only its redacted form reaches `out_dir`. `withheld` says why it is not known what to hide: then an
     attempt that has begun is still waited for, of its output nothing reaches `out_dir`, and one that has not begun is
     refused. `resumed`: the run has had sandboxes before, so that an engine that does not answer is only away.
+    `wanted` is asked while it is waited for: an attempt that has not begun, and that nobody wants any more, waits no longer.
     """
 
     run_id: str
@@ -79,6 +80,7 @@ class SandboxSpec:
     limits: SandboxLimits = field(default_factory=SandboxLimits)
     timeout_ms: int | None = None
     resumed: bool = False
+    wanted: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,8 @@ class DockerSandbox:
         begun = marks.read(spec.in_dir, marks.GO)
         expected = begun is not None or spec.resumed or self._unattended or self._engine.has_answered
         seconds = patience.PATIENCE_S if expected else 0
-        return await patience.patiently(self._engine, lambda: self._prepare(spec, begun), seconds, self._say)
+        wanted = spec.wanted if begun is None else lambda: True
+        return await patience.patiently(self._engine, lambda: self._prepare(spec, begun), seconds, self._say, wanted)
 
     async def _prepare(self, spec: SandboxSpec, begun: marks.Mark | None) -> SandboxHandle:
         name = container_name(self._database_id, spec)

@@ -22,16 +22,24 @@ PAUSE_S = 0.5
 
 
 async def patiently(
-    engine: Engine, work: Callable[[], Awaitable[T]], seconds: float, say: Callable[[str], None] | None = None
+    engine: Engine,
+    work: Callable[[], Awaitable[T]],
+    seconds: float,
+    say: Callable[[str], None] | None = None,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> T:
-    """What `work` returns, tried again for so long as the engine is away; `say` is told once. Raises the last failure."""
+    """What `work` returns, tried again for so long as the engine is away and it is `wanted`; `say` is told once.
+
+    Raises the last failure.
+    """
     until = marks.ticks_ms() + seconds * 1000
     told = False
     while True:
         try:
             return await work()
         except WfconsoleError as error:
-            if error.code != "SANDBOX_UNAVAILABLE" or marks.ticks_ms() >= until or not await _is_away(engine, error):
+            over = marks.ticks_ms() >= until or not wanted()
+            if error.code != "SANDBOX_UNAVAILABLE" or over or not await _is_away(engine, error):
                 raise
             if say is not None and not told:
                 say(f"{error.message}: waiting for it, at most {seconds:.0f} s")

@@ -72,6 +72,7 @@ class Job:
     `secrets` are the names of all secrets of the run; of those that the step does not read it may find what another left.
     `fell_back`: the plan's template is another one than the recipe's, because that had drifted. `workspace`: the attempt's
     own; None: the run's. `resumed`: some attempt of the run has ended before.
+    `wanted`: no stop is asked for.
     """
 
     run_id: str
@@ -85,6 +86,7 @@ class Job:
     fell_back: bool = False
     workspace: Path | None = None
     resumed: bool = False
+    wanted: Callable[[], bool] = field(default=lambda: True, compare=False)
 
     @property
     def name(self) -> str:
@@ -167,7 +169,13 @@ async def _in_sandbox(job: Job, ports: StepPorts, stopped: Stopped, hold: Hold) 
     spec = await _with_secrets(await asyncio.to_thread(sandbox_spec, job), job, ports, screen)
     if screen is not None:
         ports = replace(ports, collector=ScreenedCollector(ports.collector, screen))
-    handle = await ports.sandbox.prepare(spec)
+    is_new = not job.in_dir.exists()
+    try:
+        handle = await ports.sandbox.prepare(spec)
+    except WfconsoleError as error:
+        if is_new and error.code == "SANDBOX_UNAVAILABLE" and not job.wanted():
+            return _stopped_before()
+        raise
     hold(handle)
     asked: list[bool] = []
 
@@ -203,9 +211,13 @@ async def _go_and_wait(job: Job, ports: StepPorts, handle: SandboxHandle, asked:
         if not asked:
             return _Result("abandoned", cause("SANDBOX_LOST", "its sandbox was taken away before it began"))
         await ports.sandbox.stop(handle, force=True)
-        return _Result("cancelled", cause("STEP_FAILED", "stopped before it began", ""))
+        return _stopped_before()
     end = await ports.sandbox.wait(handle)
     return await _read(job, ports, handle, end)
+
+
+def _stopped_before() -> _Result:
+    return _Result("cancelled", cause("STEP_FAILED", "stopped before it began", ""))
 
 
 @asynccontextmanager
@@ -273,6 +285,7 @@ def sandbox_spec(job: Job) -> SandboxSpec:
         limits=replace(NO_WISH, output_bytes=job.output_bytes),
         timeout_ms=plan.timeout_ms,
         resumed=job.resumed,
+        wanted=job.wanted,
     )
 
 
