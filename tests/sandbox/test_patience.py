@@ -177,7 +177,7 @@ def test_a_refusal_of_an_engine_that_is_there_is_not_repeated(monkeypatch: pytes
 
         monkeypatch.setattr(engine, "call", answers)
         with pytest.raises(WfconsoleError, match="refused"):
-            await patience.patiently(engine, refused, 60)
+            await patience.patiently(engine, refused, lambda: 60)
 
     asyncio.run(whole())
     assert calls == ["asked"]
@@ -192,7 +192,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AwayError("SANDBOX_UNAVAILABLE", "gone", "")
 
     with pytest.raises(AwayError):
-        asyncio.run(patience.patiently(Engine("unix:///none"), gone, 0.05))
+        asyncio.run(patience.patiently(Engine("unix:///none"), gone, lambda: 0.05))
     assert len(calls) > 1
 
 
@@ -216,3 +216,47 @@ def test_a_cancel_does_not_wait_for_an_engine_that_is_away(
 
     asyncio.run(whole())
     assert not spec.in_dir.exists()
+
+
+@pytest.mark.engine
+@needs_private_engine
+def test_who_waited_touches_nothing_that_the_next_owner_has_begun(private: PrivateEngine, tmp_path: Path) -> None:
+    away = Away(private, tmp_path, unattended=True)
+    (tmp_path / "other").mkdir()
+    other = Away(private, tmp_path / "other", unattended=True)
+    taken, asked = asyncio.Event(), []
+
+    async def mine() -> bool:
+        asked.append("?")
+        if len(asked) == 1:
+            return True
+        await taken.wait()
+        return False
+
+    async def whole() -> None:
+        spec = away.lab.spec(("true",))
+        other.sandbox._database_id = away.lab.database_id
+        await asyncio.to_thread(private.end, signal.SIGTERM)
+        late = asyncio.create_task(away.sandbox.prepare(replace(spec, mine=mine)))
+        await away.comes_back()
+        handle = await other.sandbox.prepare(spec)
+        assert await other.sandbox.go(handle)
+        taken.set()
+        with pytest.raises(WfconsoleError) as caught:
+            await late
+        assert caught.value.code == "OWNER_LOST"
+        end = await other.sandbox.wait(handle)
+        assert (end.exit_code, end.lost) == (0, False)
+        await other.sandbox.remove(handle)
+        await away.sandbox.close()
+        await other.sandbox.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 120))
+
+
+def test_many_who_wait_for_one_engine_say_it_once() -> None:
+    said: list[str] = []
+    tell = patience.seldom(said.append)
+    tell("away")
+    tell("away")
+    assert said == ["away"]

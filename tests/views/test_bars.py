@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from tests.fakes.gates import approval, decide, gated
 from tests.fakes.journals import OK, START, Journal, failed, plan, step
@@ -25,6 +25,7 @@ intervals = st.lists(
 
 
 @given(intervals, st.integers(0, 10**9), st.integers(1, 200), st.integers(-2, 6))
+@example([(START + 5001, START + 5001)], 10_002, 24, 0)
 def test_the_axis_is_whole_monotone_and_fits(busy: list[tuple[int, int]], length: int, width: int, zoom: int) -> None:
     end = START + length
     found = axis(START, end, busy, width, zoom=zoom)

@@ -90,13 +90,13 @@ class Follow:
             self._show(self.display.end, self.view)
         finally:
             self._show(self.display.leave)
-        if self.hung_up:
+        if self.hung_up and not self.view.is_over:
             return self._left_to_a_worker()
         return exit_codes.of_run(self.view.document(), interrupted=self.interrupts > 0)
 
     def _left_to_a_worker(self) -> int:
         """The terminal is gone: what we drove goes on without one."""
-        if self.drives and not self.view.is_over:
+        if self.drives:
             self.session.wiring.detach()
         return exit_codes.HUNG_UP
 

@@ -107,9 +107,9 @@ class Removal:
             await self._record(run_id, actor, reason)
             try:
                 gone = await self.finish(run_id)
-            except WfconsoleError as error:
+            except (WfconsoleError, OSError) as error:
                 unfinished.append(run_id)
-                notes.append(f"{error.message}; `wfconsole gc` removes the rest of run {run_id}")
+                notes.append(f"{getattr(error, 'message', error)}; `wfconsole gc` removes the rest of run {run_id}")
                 continue
             if gone is None:
                 unfinished.append(run_id)
@@ -136,7 +136,7 @@ class Removal:
             try:
                 if await self.finish(run_id) is not None:
                     done.append(run_id)
-            except WfconsoleError:
+            except (WfconsoleError, OSError):
                 continue
         return done
 

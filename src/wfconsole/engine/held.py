@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wfconsole.engine.signals import Signals
 from wfconsole.ports import Sandbox, SandboxEnd, SandboxHandle, SandboxSpec, WfconsoleError
@@ -40,7 +40,7 @@ class HeldSandbox:
 
     async def prepare(self, spec: SandboxSpec) -> SandboxHandle:
         await self._mine("preparing", spec)
-        handle = await self.sandbox.prepare(spec)
+        handle = await self.sandbox.prepare(spec if self.hold is None else replace(spec, mine=self.hold.is_mine))
         self._emit("prepared", spec)
         return handle
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -45,6 +45,10 @@ NO_WISH = SandboxLimits(
 """Limits of a step that asks for none of its own: those of its template hold."""
 
 
+async def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSpec:
     """One attempt as the sandbox runs it: everything resolved, nothing to look up.
@@ -58,6 +62,7 @@ class SandboxSpec:
     attempt that has begun is still waited for, of its output nothing reaches `out_dir`, and one that has not begun is
     refused. `resumed`: the run has had sandboxes before, so that an engine that does not answer is only away.
     `wanted` is asked while it is waited for: an attempt that has not begun, and that nobody wants any more, waits no longer.
+    `mine` is asked before each act that follows a wait: another owner may have taken the run over meanwhile.
     """
 
     run_id: str
@@ -81,6 +86,7 @@ class SandboxSpec:
     timeout_ms: int | None = None
     resumed: bool = False
     wanted: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
+    mine: Callable[[], Awaitable[bool]] = field(default=_always, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

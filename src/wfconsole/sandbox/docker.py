@@ -51,7 +51,7 @@ class DockerSandbox:
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._unattended = unattended
-        self._say = say
+        self._tell = patience.seldom(say)
         self._database_id = database_id
         self._owner = owner
         self._cache = cache
@@ -64,13 +64,18 @@ class DockerSandbox:
     async def prepare(self, spec: SandboxSpec) -> SandboxHandle:
         """Create, check and start the container; its runner waits for `go`. Repeatable until then, an adoption afterwards."""
         options.check(spec, self._engine.socket_path)
-        begun = marks.read(spec.in_dir, marks.GO)
-        expected = begun is not None or spec.resumed or self._unattended or self._engine.has_answered
-        seconds = patience.PATIENCE_S if expected else 0
-        wanted = spec.wanted if begun is None else lambda: True
-        return await patience.patiently(self._engine, lambda: self._prepare(spec, begun), seconds, self._say, wanted)
+        begun = marks.read(spec.in_dir, marks.GO) is not None
 
-    async def _prepare(self, spec: SandboxSpec, begun: marks.Mark | None) -> SandboxHandle:
+        def seconds() -> float:
+            expected = begun or spec.resumed or self._unattended or self._engine.has_answered
+            return patience.PATIENCE_S if expected else 0
+
+        wanted = spec.wanted if not begun else lambda: True
+        return await patience.patiently(self._engine, lambda: self._prepare(spec), seconds, self._tell, wanted)
+
+    async def _prepare(self, spec: SandboxSpec) -> SandboxHandle:
+        await _mine(spec)
+        begun = marks.read(spec.in_dir, marks.GO)
         name = container_name(self._database_id, spec)
         existing = await self._existing(name)
         if begun is not None:
@@ -84,6 +89,7 @@ class DockerSandbox:
         await self._sweep_once(spec)
         lock = await self._checks.lock(spec.template)
         spec = tightened(spec, lock.policy)
+        await _mine(spec)
         if existing is not None:
             await self._discard(existing["Id"])
         await self._end_earlier(spec)
@@ -97,6 +103,7 @@ class DockerSandbox:
         except DriftError:
             await self.stop(handle, force=True)
             raise
+        await _mine(handle.spec)
         try:
             mark = await self._engine.offload(lambda: marks.make(folder, marks.GO, marks.BEGIN))
         except FileNotFoundError:
@@ -106,7 +113,7 @@ class DockerSandbox:
 
     async def wait(self, handle: SandboxHandle) -> SandboxEnd:
         pump = hiding.Pump(handle.spec, handle.name) if hiding.is_hidden(handle.spec) else None
-        end = await wait_module.wait(self._engine, self._gate, hiding.inside(handle), pump)
+        end = await wait_module.wait(self._engine, self._gate, hiding.inside(handle), pump, self._tell)
         drift = await self._patiently(lambda: self._checks.at_end(handle))
         return replace(end, refused=network.refused(handle.spec), drift=drift)
 
@@ -115,9 +122,10 @@ class DockerSandbox:
 
     async def remove(self, handle: SandboxHandle) -> None:
         """Remove the container, `in_dir`, `scratch` and the secrets; `out_dir` stays."""
-        await self._patiently(lambda: self._discard(handle.container_id))
+        most = patience.PATIENCE_S if self._unattended else patience.SHORT_S
+        await self._patiently(lambda: self._discard(handle.container_id), most)
         if not isinstance(handle.spec.network, str):
-            await self._patiently(lambda: network.drop(self._engine, self._gate, handle.name))
+            await self._patiently(lambda: network.drop(self._engine, self._gate, handle.name), most)
         await self._engine.offload(lambda: _discard_folders(handle))
 
     async def sweep(self) -> int:
@@ -138,8 +146,9 @@ class DockerSandbox:
     async def close(self) -> None:
         await self._engine.close()
 
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        return await patience.patiently(self._engine, work, patience.PATIENCE_S, self._say)
+    async def _patiently(self, work: Callable[[], Awaitable[T]], most_s: float | None = None) -> T:
+        seconds = patience.PATIENCE_S if most_s is None else most_s
+        return await patience.patiently(self._engine, work, lambda: seconds, self._tell)
 
     async def _existing(self, name: str) -> dict[str, Any] | None:
         """The container of that name."""
@@ -219,7 +228,7 @@ class DockerSandbox:
         async with self._gate.slot(await self._engine.identity()):
             expecting = asyncio.ensure_future(self._checks.expect(body, lock, spec))
             try:
-                created = await self._create(name, body)
+                created = await self._create(name, body, spec)
             finally:
                 await asyncio.wait({expecting})
                 expecting.exception()  # seen, whichever of the two is raised
@@ -236,7 +245,7 @@ class DockerSandbox:
                 ) from error
         return container_id
 
-    async def _create(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _create(self, name: str, body: dict[str, Any], spec: SandboxSpec) -> dict[str, Any]:
         """A dead owner's request may still be under way: its container has the name before anybody can ask for it by name."""
         until = marks.ticks_ms() + patience.PATIENCE_S * 1000
         while True:
@@ -249,12 +258,15 @@ class DockerSandbox:
                     raise WfconsoleError("SANDBOX_UNAVAILABLE", f"the engine would not make {name}: {error}") from error
             else:
                 return made
+            await _mine(spec)
             if await self._existing(name) is not None:
                 with suppress(Missing, Conflict):
                     await self._engine.call(lambda client: client.remove_container(name, force=True, v=True))
             await asyncio.sleep(0.1)
 
     async def _undo(self, name: str, spec: SandboxSpec) -> None:
+        if not await spec.mine():
+            return  # what has that name now is another owner's
         with suppress(WfconsoleError):
             await self._discard(name)
         if not isinstance(spec.network, str):
@@ -285,6 +297,14 @@ def _discard_folders(handle: SandboxHandle) -> None:
     folders.discard(network.folder_of(handle.spec))
     folders.discard(handle.spec.in_dir)
     folders.discard(handle.spec.scratch)
+
+
+async def _mine(spec: SandboxSpec) -> None:
+    """Raises OWNER_LOST. Whoever waited, or was stopped, must not touch what the next owner has begun."""
+    if not await spec.mine():
+        raise WfconsoleError(
+            "OWNER_LOST", f"another process drives run {spec.run_id}", f"wfconsole watch {spec.run_id}"
+        )
 
 
 def _gone(name: str, word: str) -> WfconsoleError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from wfconsole.sandbox.hiding import Pump
 from wfconsole.sandbox.stop import GRACE_S, ended, give_up, stop
 from wfconsole.sandbox.times import Times
 
+Say = Callable[[str], None] | None
 TICK_S = 0.25
 SLICE_S = 20.0
 """How long one question to the engine stays open; a cancelled wait leaves a thread behind for at most this long."""
@@ -30,9 +32,14 @@ FLOOR_FILES = 10_000
 """What a step leaves of every disk that it writes to, or 2 % of a small one: the host has to go on."""
 
 
-async def wait(engine: Engine, gate: Gate, handle: SandboxHandle, pump: Pump | None = None) -> SandboxEnd:
-    """The evidence of the end, whoever brought it about; `pump` brings the output out of a container that knows secrets."""
-    ending = asyncio.ensure_future(_not_running(engine, handle.container_id))
+async def wait(
+    engine: Engine, gate: Gate, handle: SandboxHandle, pump: Pump | None = None, say: Say = None
+) -> SandboxEnd:
+    """The evidence of the end, whoever brought it about; `pump` brings the output out of a container that knows secrets.
+
+    `say` is told when the engine is waited for.
+    """
+    ending = asyncio.ensure_future(_not_running(engine, handle.container_id, say))
     times = Times(handle.spec) if pump is None else None  # what a pump lays out has other lengths
     try:
         while not ending.done():
@@ -48,7 +55,8 @@ async def wait(engine: Engine, gate: Gate, handle: SandboxHandle, pump: Pump | N
                 break
         state = await ending
     except WfconsoleError:
-        await engine.offload(lambda: give_up(handle))
+        if await handle.spec.mine():
+            await engine.offload(lambda: give_up(handle))
         raise
     finally:
         ending.cancel()
@@ -59,32 +67,32 @@ async def wait(engine: Engine, gate: Gate, handle: SandboxHandle, pump: Pump | N
     return end if pump is None else replace(end, redacted=await engine.offload(pump.finish))
 
 
-async def inspect(engine: Engine, container_id: str) -> dict[str, Any] | None:
+async def inspect(engine: Engine, container_id: str, say: Say = None) -> dict[str, Any] | None:
     """The container's State; None when the engine does not know it. An engine that restarts is given time to."""
     try:
-        state: dict[str, Any] = (await inspected(engine, container_id))["State"]
+        state: dict[str, Any] = (await inspected(engine, container_id, say))["State"]
     except Missing:
         return None
     return state
 
 
-async def inspected(engine: Engine, container: str) -> dict[str, Any]:
+async def inspected(engine: Engine, container: str, say: Say = None) -> dict[str, Any]:
     """What the engine knows of a container, by id or name; asked again while it is away. Raises Missing."""
 
     async def ask() -> dict[str, Any]:
         found: dict[str, Any] = await engine.call(lambda client: client.inspect_container(container))
         return found
 
-    return await patience.patiently(engine, ask, patience.PATIENCE_S)
+    return await patience.patiently(engine, ask, lambda: patience.PATIENCE_S, say)
 
 
-async def _not_running(engine: Engine, container_id: str) -> dict[str, Any] | None:
+async def _not_running(engine: Engine, container_id: str, say: Say) -> dict[str, Any] | None:
     while True:
         try:
             over = await ended(engine, container_id, SLICE_S)
         except WfconsoleError:
             over = False  # inspect decides, with patience
-        state = await inspect(engine, container_id)
+        state = await inspect(engine, container_id, say)
         if state is None or not (state["Running"] or state.get("Restarting")):
             return state
         if over:

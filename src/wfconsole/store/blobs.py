@@ -33,8 +33,11 @@ class DiskBlobs:
     def moment(self) -> int:
         if not self._folder.is_dir():
             return 0
-        with tempfile.NamedTemporaryFile(prefix=_DRAFT, dir=self._folder) as touched:
-            return os.fstat(touched.fileno()).st_mtime_ns // 1_000_000
+        try:
+            with tempfile.NamedTemporaryFile(prefix=_DRAFT, dir=self._folder) as touched:
+                return os.fstat(touched.fileno()).st_mtime_ns // 1_000_000
+        except OSError:  # no room for it: nothing counts as older, and what can be removed without it still is
+            return 0
 
     def remove(self, shas: Iterable[str], *, spare_since: int | None) -> int:
         if not self._folder.is_dir():

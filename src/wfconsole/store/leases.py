@@ -86,9 +86,11 @@ class HeldLease:
     async def release(self, setback: str | None = None) -> None:
         """Let go; with `setback`, why the run could not be driven, which is counted until something is written. Idempotent."""
         self._released = True
-        await self._leases.let_go(self, setback)
-        if self._lock is not None:
-            self._lock.release()
+        try:
+            await self._leases.let_go(self, setback)
+        finally:  # who has the lock keeps everybody else from the run, whatever the row says
+            if self._lock is not None:
+                self._lock.release()
 
 
 class Leases:

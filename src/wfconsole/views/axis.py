@@ -104,7 +104,7 @@ def _pieces(start: int, end: int, busy: Sequence[tuple[int, int]], most: int) ->
         if begin > free:
             gaps.append((free, min(begin, end)))
         active += max(0, min(stop, end) - max(begin, free))
-        free = max(free, stop)
+        free = max(free, stop, begin + 1)  # what took no time at all still parts two gaps
     if free < end:
         gaps.append((free, end))
     long = max(IDLE_MS, active // 4)
