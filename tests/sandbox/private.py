@@ -78,8 +78,25 @@ class PrivateEngine:
             while lives(pid):
                 time.sleep(0.01)
 
+    def _left(self) -> list[int]:
+        """Shims of this engine, which name its folder, and the first process in each of their containers."""
+        parents: dict[int, int] = {}
+        shims: set[int] = set()
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError, IndexError):
+                parents[int(place.name)] = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+                words = (place / "cmdline").read_bytes().split(b"\0")
+                if b"containerd-shim" in words[0] and any(str(self.top).encode() in word for word in words):
+                    shims.add(int(place.name))
+        return [*shims, *(pid for pid, parent in parents.items() if parent in shims)]
+
     def clear(self) -> None:
-        """Remove what it kept; a daemon leaves its data folder mounted on itself."""
+        """Remove what it kept; a daemon leaves its data folder mounted on itself, and one that was killed its containers."""
+        for pid in self._left():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for place in (self.top / "exec" / "netns").glob("*"):
+            subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)
         subprocess.run(["umount", "--lazy", f"{self.top}/data"], check=False, capture_output=True)
         shutil.rmtree(self.top, ignore_errors=True)
 
